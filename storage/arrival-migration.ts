@@ -6,8 +6,8 @@ import { rewriteRows } from './row-migration.ts';
 import { putJson, verifyChecksum } from './values.ts';
 
 /**
- * Layout 2: every entry is kept with when it came, and keys hold times in 14 digits. When entries of an older database came is not
- * known, but not later than now. An entry that is damaged stays as it is, for the rebuild to find, which derives everything anew.
+ * Layout 2: every entry is stored with its arrival, and keys hold times in 14 digits. When entries of an older database arrived is
+ * not known, but not later than now. A damaged entry stays as it is, for the rebuild to find, which derives everything again.
  */
 export const ARRIVALS: Migration = {
   to: 2,

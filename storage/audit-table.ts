@@ -4,17 +4,17 @@ import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { putJson, verifiedJson } from './values.ts';
 
-/** The end of the log and where it begins, beside the lines: a cut tail shows. */
+/** The first and last line of the log, stored besides the lines: a missing end shows. */
 const HEAD = fullKey('meta', 'audit head');
 const BASE = fullKey('meta', 'audit base');
 const DIGITS = 12;
 
 const lineKey = (no: number): string => fullKey('audit', numberKey(no, DIGITS));
 
-/** The audit log on disk. What is damaged is read as a line that cannot be right, so that a check names it. */
+/** The audit log on disk. A damaged line is read as an invalid one, so that a check names it. */
 export interface AuditTable {
   head(): Promise<AuditHead>;
-  /** What retention dropped ends here. */
+  /** The lines that retention has dropped end here. */
   base(): Promise<AuditHead>;
   append(lines: readonly AuditLine[]): Promise<void>;
   /** In order, from a line on. */

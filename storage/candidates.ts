@@ -11,16 +11,16 @@ export interface Candidates {
   readonly keys: readonly RecordKey[];
   /** For each key the place in the list that a cursor may name. */
   readonly places: readonly string[];
-  /** The place of what was looked at last, and how many keys were. */
+  /** The position of what was read last, and how many keys were read. */
   readonly last: string;
   readonly looked: number;
 }
 
 /** Keys read at once where some of them will be dropped. */
 const CHUNK = 64;
-/** Keys looked at until a reader is asked whether to go on. */
+/** Keys read before a reader is asked whether to continue. */
 const LOOKED_AT_ONCE = 512;
-/** So few records of one value are looked at one by one rather than all within a circle. */
+/** With so few records of one value, they are checked one by one rather than all within a circle. */
 const FEW = 256;
 
 /** Goes through an index, or what several have in common, from behind a place in the list. */
@@ -49,7 +49,7 @@ export async function* candidates(
   }
 }
 
-/** What gives the records of a filter in the order of their keys, the narrowest index first. */
+/** The sources of a filter's records in the order of their keys, the narrowest index first. */
 function sourcesOf(collection: string, { fields, owner }: ListFilter): KeySource[] {
   const within = owner === undefined ? '' : `${collection}/${owner}/`;
   const sources = indexedValues(collection, fields).map(({ name, value }) => ({
@@ -59,7 +59,7 @@ function sourcesOf(collection: string, { fields, owner }: ListFilter): KeySource
   return sources.length === 0 && owner !== undefined ? [{ start: fullKey('records', ''), within }] : sources;
 }
 
-/** Whether records that these sources give have to be looked at one by one. */
+/** Whether records from these sources have to be checked one by one. */
 function isNarrowedAfter(collection: string, { fields, near, keep }: ListFilter): boolean {
   const asked = Object.values(fields).filter((value) => value !== undefined).length;
   return near !== undefined || keep !== undefined || asked > indexedValues(collection, fields).length;
@@ -126,7 +126,7 @@ async function* chunks(level: Level, range: RowRange, size: number): AsyncGenera
   }
 }
 
-/** Records that every source has: each in turn goes on to the furthest key that another stands at. */
+/** Records that every source has: each in turn skips to the furthest key of the others. */
 async function* inAll(
   level: Level,
   sources: readonly KeySource[],

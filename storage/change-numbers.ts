@@ -21,7 +21,7 @@ export class ChangeNumbers {
     return ++this.#last;
   }
 
-  /** Where a state that was read or written here stands; undefined for a private one. */
+  /** The position of a state that was read or written here; undefined for a private one. */
   of(state: RecordState): number | undefined {
     return this.#of.get(state);
   }
@@ -34,7 +34,7 @@ export class ChangeNumbers {
   }
 
   /**
-   * Adds the rows that hold change numbers to `ops`. Private records have none: the order of changes is told to everybody, as the
+   * Adds the rows that hold change numbers to `ops`. Private records have none: the order of changes is visible to everybody as the
    * cursor of an export, and must not move with what most may not know of.
    */
   async rows(

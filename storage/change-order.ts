@@ -11,13 +11,16 @@ import { putJson, verifiedJson } from './values.ts';
 const GENERATION = fullKey('meta', 'generation');
 const CHUNK = 128;
 
-/** Begins another generation: for the batch that begins a rebuild, because that numbers all changes anew. */
+/** Begins another generation: for the batch that begins a rebuild, because that renumbers all changes. */
 export function newGeneration(env: Pick<Env, 'bytes'>): BatchOp {
   const name = Buffer.from(env.bytes(8)).toString('hex');
   return putJson(GENERATION, name);
 }
 
-/** Begins a generation where there is none, or a damaged one: at the start, so that no export has to write. Throws `disk-full`, `storage-failed`. */
+/**
+ * Begins a generation where there is none, or a damaged one: at the start, so that no export has to write. Throws `disk-full`,
+ * `storage-failed`.
+ */
 export async function ensureGeneration(db: Database): Promise<void> {
   const value = await db.level.get(GENERATION);
   try {
@@ -28,7 +31,7 @@ export async function ensureGeneration(db: Database): Promise<void> {
   await db.batch([newGeneration(db.env)], true);
 }
 
-/** This node's own order of changes: each record stands at its newest one. Arrival decides, so nothing comes in behind a cursor. */
+/** This node's own order of changes: each record is at its newest one. Arrival decides, so nothing is added behind a cursor. */
 export class ChangeOrder {
   readonly #db: Database;
   readonly #reader: Reader;
@@ -52,7 +55,10 @@ export class ChangeOrder {
     return verifiedJson<string>(GENERATION, value);
   }
 
-  /** Records changed after a number, as they stand now, with bounded memory; without those whose rows are damaged, which are told of. */
+  /**
+   * Records changed after a number, in their current state, with bounded memory; without those whose rows are damaged, which are
+   * reported.
+   */
   async *since(change: number, onUnread?: OnUnread): AsyncGenerator<RecordState> {
     const start = fullKey('changes', numberKey(change, 12));
     const rows = this.#db.level.values({ gt: start, lt: range('changes').lt });

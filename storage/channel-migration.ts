@@ -10,8 +10,8 @@ import { isMadeAnew } from './row-migration.ts';
 const AT_ONCE = 5000;
 
 /**
- * Layout 8: facts of a private channel from which a state is made stand there by their signed time, not by the time that lists have.
- * Begun anew when it is cut off: a row that is in its place is left there.
+ * Layout 8: facts of a private channel from which a state is computed are indexed by their signed time, not by the time of lists. If
+ * it is interrupted it begins again, and skips rows that are already in place.
  */
 export const CHANNEL_PLACES: Migration = {
   to: 8,
@@ -29,7 +29,7 @@ export const CHANNEL_PLACES: Migration = {
   },
 };
 
-/** What puts a row into its place; nothing where it is, or where its record is damaged: whoever mends that mends this. */
+/** The writes that put a row into its place; none where it is there, or where its record is damaged: repairing that repairs this. */
 async function moved(level: Level, row: string): Promise<BatchOp[]> {
   const key = row.slice(row.lastIndexOf('\0') + 1) as RecordKey;
   const value = await level.get(fullKey('records', key));

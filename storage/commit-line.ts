@@ -3,7 +3,7 @@ import type { BatchOp } from './keyspace.ts';
 import type { Database } from './database.ts';
 import { soleTurn } from '../protocols/ledger/turn.ts';
 
-/** Batches that stand upon one another: each is written after the one before it, and fails with it. */
+/** Batches that build on one another: each is written after the one before it, and fails with it. */
 export class CommitLine {
   readonly #db: Database;
   #last: Promise<void> = Promise.resolve();
@@ -31,7 +31,7 @@ export class CommitLine {
     this.#last = written;
     written.catch(() => {
       this.#failures++;
-      // Whoever reads from now on builds on what is written.
+      // Readers from now on build on what is written.
       if (this.#last === written) this.#last = Promise.resolve();
     });
     return written;

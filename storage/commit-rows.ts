@@ -21,7 +21,7 @@ export const erasureKey = (feed: { author: PeerId; channel: Channel; epoch: stri
 export const checkpointKey = ({ author, epoch, seq, index }: OpRef): string =>
   fullKey('checkpoints', `${author}|${epoch}|${numberKey(seq)}|${numberKey(index, 4)}`);
 
-/** The row of an op's verdict: its key, and what is to stand there; nothing for an op that counts. */
+/** The row of an op's verdict: its key and value; nothing for an applied op. */
 export function verdictRow(
   { ref, size, key, verdict }: Pick<Commit['verdicts'][number], 'ref' | 'size' | 'key' | 'verdict'>,
   feedNo: number,
@@ -91,7 +91,7 @@ export function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[
   ];
 }
 
-/** What a record is found by, as far as that changes. */
+/** The changes in what a record is found by. */
 export function indexRows(before: RecordState | undefined, after: RecordState): BatchOp[] {
   const oldKeys = indexKeys(before);
   const newKeys = indexKeys(after);

@@ -11,7 +11,7 @@ import { damaged, isCorruption, storageError } from './storage-error.ts';
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
 const JOURNAL_KEPT = 16_384;
 
-/** What opening found wrong. Anything but `none` means: derive everything anew from the entries that are left. */
+/** What opening found wrong. Anything but `none` means: derive everything again from the remaining entries. */
 export interface Findings {
   /** Commits missing in the middle, damage in the log. */
   readonly holes: number;
@@ -23,13 +23,13 @@ export interface Findings {
 
 /** Sees every batch, one at a time, in the order in which they are written. */
 export interface BatchTap {
-  /** What is to be written with a batch, in the same one. When it throws, nothing is written. */
+  /** Writes to add to a batch. When it throws, nothing is written. */
   before(ops: readonly BatchOp[]): Promise<readonly BatchOp[]>;
-  /** The batch is in the database; called before whoever wrote it is told. */
+  /** The batch is in the database; called before its writer is told. */
   written(): void;
 }
 
-/** What a database and what stands in it take from the machine: when, how long, and numbers that nobody else draws. */
+/** What a database takes from the machine: time, timers, and random numbers. */
 export type DatabaseEnv = Pick<Env, 'now' | 'monotonic' | 'cpu' | 'bytes' | 'after'>;
 
 type Tuning = Pick<LevelOptions, 'writeBufferBytes' | 'now'>;
@@ -37,14 +37,14 @@ type Tuning = Pick<LevelOptions, 'writeBufferBytes' | 'now'>;
 export interface OpenOptions extends Pick<LevelOptions, 'writeBufferBytes' | 'tablesLater'> {
   /** Make a database at the first start; maintenance wants one that is there. */
   readonly create?: boolean;
-  /** Repair what does not open, on the original, after a copy stands beside it. Otherwise it is `database-damaged`. */
+  /** Repair a database that does not open, in place, after a copy was made. Otherwise it is `database-damaged`. */
   readonly repair?: boolean;
   readonly onMigration?: MigrationProgress;
 }
 
 /**
- * LevelDB with what it lacks: a marker that tells a first start from a lost database, a numbered journal that shows holes and
- * short tails, repair on a copy, re-opening after an I/O error. Throws `database-missing`, `database-locked`,
+ * LevelDB with what it lacks: a marker that distinguishes a first start from a lost database, a numbered journal that shows holes
+ * and missing ends, repair after making a copy, re-opening after an I/O error. Throws `database-missing`, `database-locked`,
  * `database-newer`, `database-damaged`, `restore-unfinished`, `folder-unwritable`, `disk-full`.
  */
 export class Database {
@@ -81,7 +81,7 @@ export class Database {
     return Database.openAt(new LevelFolder(dataDir), env, options);
   }
 
-  /** The database that stands there, wherever that is. */
+  /** The database at its location, wherever that is. */
   static async openAt(home: LevelHome, env: DatabaseEnv, options: OpenOptions = {}): Promise<Database> {
     const { create = true, repair = true, tablesLater = false, onMigration, ...rest } = options;
     const tuning: Tuning = { ...rest, now: env.now };
@@ -136,7 +136,7 @@ export class Database {
     return this.#level;
   }
 
-  /** Why nothing is written until the next start: tables of it are damaged. Reading goes on where it is open. */
+  /** Why nothing is written until the next start: tables are damaged. Reading continues where the database is open. */
   get damage(): AgrinetError | undefined {
     const broken = this.#broken;
     return broken instanceof AgrinetError && broken.code === 'database-damaged' ? broken : undefined;
@@ -186,9 +186,9 @@ export class Database {
   }
 
   /**
-   * One atomic batch, after those before it. After an error nothing is written until `reopen` succeeded: what LevelDB would append
-   * behind a torn record, it would lose again at the next start. What a function gives is made when its turn has come, so that
-   * nothing is written between what it reads and its batch; an empty one is none. With a turn, a large one is handed to LevelDB over
+   * One atomic batch, after those before it. After an error nothing is written until `reopen` succeeded, because LevelDB would lose
+   * at the next start what it appends after a torn record. A function is called when its batch is next, so that nothing is written
+   * between what it reads and its batch; an empty result writes nothing. With a turn, a large batch is handed to LevelDB over
    * several turns of the event loop. Throws `disk-full` or `storage-failed`.
    */
   batch(ops: BatchOp[] | (() => Promise<BatchOp[]>), sync: boolean, turn?: Turn): Promise<void> {
@@ -242,8 +242,8 @@ export class Database {
   }
 
   /**
-   * Not fsynced: it tells after a crash how much a damaged log lost, nothing depends on it. So a disk too full for it must not
-   * turn a commit that stands into one that failed.
+   * Not fsynced: after a crash it shows how much a damaged log has lost, and nothing depends on it. So a disk too full for it must
+   * not make a successful commit fail.
    */
   #noteHead(no: number): void {
     try {
@@ -254,9 +254,9 @@ export class Database {
   }
 
   /**
-   * Closes and opens again after an I/O error; LevelDB refuses writes until then. Whether the batch that failed is in the
-   * database shows only now: `reload` reads again what is kept in memory, before anything is written. Throws `database-damaged` where that
-   * is not mended by opening, and leaves the database as it is where that is known before.
+   * Closes and opens again after an I/O error; LevelDB refuses writes until then. Whether the failed batch is in the database shows
+   * only now: `reload` reads again what is kept in memory, before anything is written. Throws `database-damaged` where opening does
+   * not help, and leaves the database as it is where that is known before.
    */
   async reopen(reload: () => Promise<void>): Promise<void> {
     await this.#queue;
@@ -280,7 +280,7 @@ export class Database {
     }
   }
 
-  /** Salvages what can be read, on the original, after a copy stands beside it. Everything derived has to be made anew then. */
+  /** Salvages what can be read, in place, after a copy was made. Everything derived then has to be derived again. */
   async repair(): Promise<void> {
     await this.#level.close();
     this.#level = await this.#home.repair(this.#tuning);
@@ -288,7 +288,7 @@ export class Database {
     this.findings = { ...this.findings, repaired: true };
   }
 
-  /** After a rebuild: the holes in the journal have been dealt with, and what is derived is whole. */
+  /** After a rebuild: the holes in the journal have been dealt with, and everything derived is complete. */
   async rebuilt(): Promise<void> {
     const held = new Set(await this.#readJournal());
     const ops: BatchOp[] = [{ type: 'del', key: REBUILDING }];
@@ -335,7 +335,7 @@ export class Database {
 }
 
 const EMPTY = new Uint8Array(0);
-/** Rows that LevelDB takes in one call: some milliseconds. */
+/** Rows that LevelDB accepts in one call: some milliseconds. */
 const HANDED_AT_ONCE = 1024;
 /** LevelDB's own, fixed when it is built. */
 const LEVELS = 7;

@@ -1,9 +1,10 @@
 import type { SublevelName } from './keyspace.ts';
 
 /**
- * Where the rows of each sublevel come from: `feeds` are the truth that others hold too, `derived` is a function of them (a rebuild
- * makes it, a scrub compares it), `counted` are figures over rows of others (a rebuild counts them anew, fsck compares them), `followed` is made
- * from what is derived by whoever follows the order of changes while the node runs (a rebuild empties it, a scrub compares it), `own` is this node's alone. Complete by its type: a new sublevel has to be classified.
+ * Where the rows of each sublevel come from: `feeds` are the source of truth that others hold too, `derived` is a function of them
+ * (a rebuild creates it, a scrub compares it), `counted` are figures over rows of others (a rebuild counts them again, fsck compares
+ * them), `followed` is made from derived rows by a follower of the change order while the node runs (a rebuild empties it, a scrub
+ * compares it), `own` is this node's alone. Complete by its type: a new sublevel has to be classified.
  */
 const DERIVATION = {
   meta: 'own',
@@ -53,15 +54,15 @@ export type DerivedName = {
 
 const isDerived = (name: SublevelName): name is DerivedName => DERIVATION[name] === 'derived';
 
-/** Every sublevel that a rebuild makes anew, row by row. */
+/** Every sublevel that a rebuild derives again, row by row. */
 export const DERIVED: readonly DerivedName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(isDerived);
 
-/** Every sublevel that a rebuild counts anew. */
+/** Every sublevel that a rebuild counts again. */
 export const COUNTED: readonly SublevelName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(
   (name) => DERIVATION[name] === 'counted',
 );
 
-/** Every sublevel that is made anew while the node runs, once it is empty. */
+/** Every sublevel that is created again while the node runs, once it is empty. */
 export const FOLLOWED: readonly SublevelName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(
   (name) => DERIVATION[name] === 'followed',
 );

@@ -62,14 +62,14 @@ export interface Digest {
 /** Set hashes per channel, owner and collection, kept in memory and written with each commit that moves them. */
 export class Digests {
   readonly #sums = new Map<string, Sum>();
-  /** The same, by channel, owner and collection: what is asked of one owner must not cost all owners. */
+  /** The same, by channel, owner and collection: a request about one owner must not cost as much as all owners. */
   readonly #owners = new Map<string, Map<string, Map<string, Sum>>>();
-  /** Sums of commits that are not written yet, which those behind them go on from. */
+  /** Sums of commits in flight, on which those after them build. */
   readonly #coming = new Map<string, Sum>();
   /** Digests of owners over their public records, until one of their records changes. */
   readonly #ownerDigests = new Map<string, string>();
 
-  /** The sums computed anew from the records that a database holds. */
+  /** The sums computed from the records in a database. */
   static async ofRecords(level: Level): Promise<Digests> {
     const digests = new Digests();
     const sums = digests.begin();
@@ -96,14 +96,14 @@ export class Digests {
     };
   }
 
-  /** The sums of this moment: for whoever counts the records of a snapshot of the same moment. */
+  /** The sums at this moment: for counting the records of a snapshot taken at the same moment. */
   captured(): ReadonlyMap<string, Sum> {
     return new Map(this.#sums); // a commit replaces sums, and never changes one
   }
 
   /**
-   * What is wrong with the sums, here and on disk, after the records of a snapshot were counted: since then both moved by the same
-   * commits. To be called between two commits; `apply` once the rows are written.
+   * What is wrong with the sums, in memory and on disk, after the records of a snapshot were counted: since then both have changed
+   * by the same commits. To be called between two commits; call `apply` once the rows are written.
    */
   async corrections(
     { level }: Pick<Database, 'level'>,

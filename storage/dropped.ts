@@ -16,7 +16,7 @@ export function droppedRows({ entries, ops, gone }: Dropped, numberOf: (ref: OpR
       continue;
     }
     keys.push(recordOpKey(key, no, ref));
-    // What it waited for in its channel; other rows of the kind are swept at the end.
+    // The rows of what it waited for in its channel; others of the kind are removed at the end.
     if (ref.channel !== 'public' && gone.has(key)) keys.push(fullKey('awaiting', `${ref.channel}\0${key}`));
   }
   return keys.map((key) => ({ type: 'del', key }));

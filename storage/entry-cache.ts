@@ -5,7 +5,10 @@ import type { PlacedOp } from '../protocols/open-dialog/record.ts';
 /** Bytes of entries kept: a few of the largest. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
-/** The ops of entries read last, by their index: many records evaluated anew have their ops in few entries, and each would read them again. */
+/**
+ * The ops of the entries read last, by their index: when many records are evaluated again, their ops are in few entries, and each
+ * would read them again.
+ */
 export class EntryCache {
   readonly #entries = new Map<
     string,

@@ -20,8 +20,8 @@ const PACKED = 0x28;
 const PACKED_FROM = 4096;
 
 /**
- * An entry as it stands in the database: its bytes as signed, a large one packed where that is shorter, then when they came (6 bytes,
- * big-endian), then the checksum over both.
+ * An entry as stored: its bytes as signed, a large one compressed where that is shorter, then its arrival (6 bytes, big-endian),
+ * then the checksum over both.
  */
 export function encodeEntryRow(
   key: string,
@@ -40,7 +40,7 @@ function packedEntry(bytes: Uint8Array): Uint8Array {
   return packed.length < bytes.length ? packed : bytes;
 }
 
-/** What stands in a row of `entries`. Throws `value-damaged`. */
+/** The content of a row of `entries`. Throws `value-damaged`. */
 export function decodeEntryRow(key: string, held: Uint8Array): Pick<Entry, 'bytes' | 'arrived'> {
   const row = verifyChecksum(key, held);
   const end = Math.max(0, row.length - ARRIVAL);

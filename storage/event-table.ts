@@ -29,7 +29,7 @@ export interface EventTable {
   write(events: readonly EventRow[], prune: number): Promise<number>;
   /** The rows of events, for a batch of somebody else's. */
   rows(events: readonly EventRow[]): BatchOp[];
-  /** Events with ids above `after`, oldest first, and the last id looked at: a damaged event is left out. */
+  /** Events with ids above `after`, oldest first, and the last id read: a damaged event is left out. */
   read(
     after: number,
     limit: number,
@@ -38,17 +38,17 @@ export interface EventTable {
   unavailable(): boolean;
 }
 
-/** What is for everybody, and what is for some: each with numbers of its own, so that those of the one tell nothing of the other. */
+/** Public and private events have separate numbers, so that those of the one reveal nothing about the other. */
 export type EventTableName = 'events' | 'privateEvents';
 
-/** In `meta`, not beside the events: it must outlive them all. */
+/** In `meta`, not with the events: it must outlive them all. */
 const RESERVED: Readonly<Record<EventTableName, string>> = {
   events: fullKey('meta', 'events reserved'),
   privateEvents: fullKey('meta', 'private events reserved'),
 };
 const DIGITS = 12;
 
-/** Opens a table of events. Where the reservation is damaged or gone, numbers go on a wide step beyond the newest event. */
+/** Opens a table of events. Where the reservation is damaged or missing, numbers continue far beyond the newest event. */
 export async function openEventTable(db: Database, name: EventTableName = 'events'): Promise<EventTable> {
   const reservation = RESERVED[name];
   const eventKey = (id: number): string => fullKey(name, numberKey(id, DIGITS));

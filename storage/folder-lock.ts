@@ -15,8 +15,8 @@ export function lockError(folder: string, error: unknown): AgrinetError | undefi
 }
 
 /**
- * Throws `database-locked` while another process has the database open, without opening it: that would let LevelDB compact what is to
- * be repaired. An empty database beside it shares its lock file, and a lock is the file's, whatever its names.
+ * Throws `database-locked` while another process has the database open, without opening it: that would let LevelDB compact what is
+ * to be repaired. An empty database in another folder shares its lock file; a lock belongs to the file, whatever its names.
  */
 export async function refuseLocked(folder: string): Promise<void> {
   const beside = `${folder}.lock-check`;

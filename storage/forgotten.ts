@@ -2,7 +2,7 @@ import type { Gap } from '../protocols/feed/gap.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 
-/** Rows looked at before those found are taken out. */
+/** Rows read before those found are removed. */
 const AT_ONCE = 512;
 
 /** Takes out what waits in the name of records that are gone. To be called between two commits. */
@@ -28,7 +28,7 @@ export async function sweepAwaiting(db: Database): Promise<void> {
   await sweep();
 }
 
-/** Gives the space of what was forgotten back to the disk: until then LevelDB keeps it beside the marks that it is gone. */
+/** Returns the space of forgotten rows to the disk: until then LevelDB keeps them along with their deletion marks. */
 export async function compactForgotten(
   { level }: Pick<Database, 'level'>,
   gaps: readonly Gap[],

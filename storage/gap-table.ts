@@ -14,7 +14,7 @@ type GapRow = Omit<Gap, 'no' | 'kept'>;
 /** Feeds whose entries were forgotten, in memory as on disk: a row for each, and one for each entry of it that is kept. */
 export class GapTable {
   #gaps = new Map<number, Gap>();
-  /** The node whose rows are being taken away: nothing more of it is taken in until that is done. */
+  /** The node whose rows are being removed: nothing more of it is admitted until that is done. */
   sweeping: string | undefined;
 
   /** Reads all of it; what it returns puts it in force. */
@@ -91,7 +91,7 @@ export function closingRows({ no, kept }: Gap): BatchOp[] {
   }));
 }
 
-/** Notes who is being forgotten, or that nobody is. */
+/** Records which node is being forgotten, or that none is. */
 export function sweepingRow(node: string | undefined): BatchOp {
   if (node === undefined) return { type: 'del', key: SWEEPING };
   return putJson(SWEEPING, node);

@@ -11,7 +11,7 @@ export function headText(no: number): string {
   return `${text} ${numberKey(crc32(text))}`;
 }
 
-/** Opens the head file, and makes it where there is none. Throws `database-damaged` where a folder lies in its place. */
+/** Opens the head file, or creates it. Throws `database-damaged` where a folder is in its place. */
 export function openHead(file: string): HeadNote {
   const fd = openFile(file);
   return {

@@ -40,10 +40,10 @@ export const IDEMPOTENCY_LIMITS: IdempotencyLimits = {
   rowsPerCaller: 20_000,
   bytesPerCaller: 8 * 1024 * 1024,
 };
-/** What a row takes beside its answer. */
+/** The size of a row besides its answer. */
 const ROW_BYTES = 200;
 
-/** Reads what is held; throws nothing for a damaged row. */
+/** Reads the stored rows; ignores damaged ones. */
 export async function openIdempotencyTable(
   db: Database,
   now: () => number,
@@ -138,7 +138,7 @@ class IdempotencyTable {
     return { type: 'put', key, value };
   }
 
-  /** Deletes what is too old or too many, of this caller first; a request under way stays. */
+  /** Deletes rows that are too old or too many, this caller's first; requests in progress are kept. */
   #evicted(by: string): BatchOp[] {
     const since = this.#now() - this.#limits.keptMs;
     return this.#rows
@@ -146,7 +146,7 @@ class IdempotencyTable {
       .map((id) => ({ type: 'del', key: fullKey('idempotency', id) }));
   }
 
-  /** One synced write at a time; what comes meanwhile goes together in the next. */
+  /** One synced write at a time; rows that arrive meanwhile are written together in the next. */
   #flushed(): Promise<void> {
     this.#flush ??= this.#writing.then(() => {
       const ops = this.#waiting;

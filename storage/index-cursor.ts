@@ -27,7 +27,7 @@ export class IndexCursor {
     this.passed = passed;
   }
 
-  /** The key that it stands at; undefined at the end, and where `goTo` has to read on. */
+  /** The key at its position; undefined at the end, and where `goTo` has to read further. */
   get key(): RecordKey | undefined {
     return this.#chunk[this.#at]?.slice(this.#source.start.length) as RecordKey | undefined;
   }
@@ -38,7 +38,7 @@ export class IndexCursor {
     const full = start + key;
     this.#skip(full);
     for (let chunks = 0; this.#at >= this.#chunk.length; chunks++) {
-      // What is far is looked up, what is near is read through.
+      // A distant key is looked up, a near one is reached by reading on.
       if (chunks > 1) await this.close();
       this.#rows ??= this.#open(full);
       this.#chunk = await this.#rows.nextv(CHUNK);

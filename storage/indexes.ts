@@ -5,7 +5,10 @@ import { isoDay } from '../protocols/wire/iso-time.ts';
 import { numberKey, timeKey } from './keyspace.ts';
 import { placeValue } from './place-cells.ts';
 
-/** What each collection is found by, the narrowest first. Values are lower-case; the key ends with the record key, so equal values sort by it. */
+/**
+ * The indexes of each collection, the narrowest first. Values are lower-case; the key ends with the record key, so equal values sort
+ * by it.
+ */
 const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
   listings: ['productId', 'commodity', 'region', 'status', 'type'],
   prices: ['market', 'commodity'],
@@ -19,7 +22,7 @@ const COMMON_VALUES: Readonly<Record<string, Readonly<Record<string, string>>>> 
   listings: { status: 'active', type: 'offer' },
 };
 
-/** The fields of a filter that indexes answer, the narrowest first, and the values as they stand there. */
+/** The fields of a filter that have indexes, the narrowest first, with their values as indexed. */
 export function indexedValues(
   collection: string,
   fields: Readonly<Record<string, unknown>>,
@@ -31,9 +34,9 @@ export function indexedValues(
   });
 }
 
-/** An index value as it stands in keys. */
+/** An index value as stored in keys. */
 export function indexValue(text: string): string {
-  // A pair of surrogates that is cut apart would not come back from the key as it went in.
+  // A split surrogate pair would not be read back from the key as it was written.
   return text.trim().toLowerCase().replaceAll('\0', ' ').slice(0, 128).toWellFormed();
 }
 
@@ -43,17 +46,17 @@ export function indexStart(name: string, value: string): string {
 }
 
 /**
- * Facts of a private channel from which a state is made. They stand by what was signed alone: of an author that writes more than is
- * looked at, all nodes have to look at the same ones, whenever these came to them.
+ * Facts of a private channel from which a state is computed. They are ordered by what was signed alone: if an author writes more
+ * than is read, all nodes must read the same ones, whenever they arrived.
  */
 export const SIGNED_ORDER: ReadonlySet<string> = new Set(['transitions', 'rating-reasons']);
 
-/** Where a time stands among those of a private channel; the record key follows. */
+/** The position of a time among those of a private channel; the record key follows. */
 export function placeInChannel([ms, counter]: HlcTime): string {
   return `${timeKey(ms)}${numberKey(counter)}\0`;
 }
 
-/** Where a record of a private channel stands there: by creation, as it was signed or as lists have it (`listedTimes`). */
+/** The position of a record of a private channel: by creation, as it was signed or as lists have it (`listedTimes`). */
 export function placeAmongFacts(state: RecordState): string {
   const collection = collectionOf(state);
   const { created } = SIGNED_ORDER.has(collection) ? state : listedTimes(state);
@@ -62,7 +65,7 @@ export function placeAmongFacts(state: RecordState): string {
 
 const collectionOf = ({ key }: RecordState): string => key.slice(0, key.indexOf('/'));
 
-/** The day of a price among those of all: its own, which no price can have seen before it was signed and came here. */
+/** The position of a price's day among those of all: its own day, but not later than it was signed and arrived. */
 function listedDay(state: RecordState, date: string): string {
   const latest = isoDay(listedTimes(state).updated[0]);
   return date < latest ? date : latest;
@@ -80,7 +83,7 @@ export function ratedNode(to: unknown): string {
   return indexValue(typeof to === 'string' ? to.slice(to.lastIndexOf('@') + 1) : '');
 }
 
-/** All index keys of a record as it stands; none when it is not live. */
+/** All index keys of a record in its current state; none when it is not live. */
 export function indexKeys(state: RecordState | undefined): string[] {
   if (!isLive(state)) return [];
   const collection = collectionOf(state);

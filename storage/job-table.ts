@@ -19,7 +19,7 @@ export function openJobTable<Row extends { readonly id: string }>(db: Database):
   let flush: Promise<void> | undefined;
   let writing: Promise<void> = Promise.resolve();
 
-  /** One write at a time; what comes meanwhile goes together in the next. */
+  /** One write at a time; rows that arrive meanwhile are written together in the next. */
   function flushed(): Promise<void> {
     flush ??= writing.then(() => {
       const ops = waiting;

@@ -17,7 +17,7 @@ interface Caller {
   bytes: number;
 }
 
-/** What is held of a table in memory: age and size of its rows, oldest first, and of each caller's. */
+/** What is kept of a table in memory: age and size of its rows, oldest first, and of each caller's. */
 export class KeptRows {
   readonly #rows = new Map<string, KeptRow>();
   readonly #callers = new Map<string, Caller>();
@@ -51,8 +51,8 @@ export class KeptRows {
   }
 
   /**
-   * Removes what is too old or too many, this row's caller's first, but for what must stay. Gives what was removed. `since`: in
-   * milliseconds since 1970, as old as a row may be.
+   * Removes rows that are too old or too many, this row's caller's first, except those that must be kept. Returns what was removed.
+   * `since`: how old a row may be, in milliseconds since 1970.
    */
   evict(by: string, since: number, limits: KeptLimits, stays: (id: string) => boolean): string[] {
     const gone: string[] = [];

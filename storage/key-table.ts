@@ -32,7 +32,7 @@ export interface KeyTable {
   ): Promise<void>;
 }
 
-/** A damaged row is named and left out: that key is then refused, and the others go on. */
+/** A damaged row is named and left out: that key is then refused, and the others still work. */
 export function keyTable(db: Database, onDamaged: (key: string) => void): KeyTable {
   return {
     load: () => readRows<StoredKey>(db, 'apiKeys', onDamaged),

@@ -1,8 +1,8 @@
 const sublevel = (prefix: string, key: string, value: string) => ({ prefix, key, value });
 
 /**
- * Every sublevel of the database: prefix, key and value. A prefix is never used again for something else.
- * Values of `checked` sublevels carry a checksum (see values.ts): they are the truth or served as such.
+ * Every sublevel of the database: prefix, key and value. A prefix is never reused for another purpose. Values of `checked` sublevels
+ * carry a checksum (see values.ts): they are sources of truth or served as such.
  */
 export const KEYSPACE = {
   meta: sublevel('m', 'name', 'JSON: schema version, incarnation'),
@@ -125,8 +125,8 @@ export function range(name: SublevelName, start = ''): { gte: string; lt: string
 }
 
 /**
- * Numbers as fixed-width hex, so that keys sort as numbers do. One that has no place in so many digits would stand anywhere: it is a
- * `RangeError`, and what others can sign is bounded before it becomes a key.
+ * Numbers as fixed-width hex, so that keys sort as numbers do. A number with more digits would sort wrongly: it is a `RangeError`,
+ * and numbers that others can sign are bounded before they become a key.
  */
 export function numberKey(value: number, digits = 8): string {
   const text = value.toString(16);
@@ -135,7 +135,7 @@ export function numberKey(value: number, digits = 8): string {
   return text.padStart(digits, '0');
 }
 
-/** A time in milliseconds since 1970 as it stands in keys: every safe integer has its place. */
+/** A time in milliseconds since 1970 as stored in keys, for every safe integer. */
 export function timeKey(ms: number): string {
   return numberKey(ms, 14);
 }

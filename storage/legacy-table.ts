@@ -19,8 +19,8 @@ export interface LegacyWriter {
 }
 
 /**
- * Items of old nodes by source, part, collection and id: in no feed and in no digest. A rebuild of a source's part writes a
- * new one beside it, and one small batch at the end makes it the one that counts.
+ * Items of old nodes by source, part, collection and id: in no feed and in no digest. A rebuild of a source's part writes a new
+ * part, and one small batch at the end makes it the current one.
  */
 export class LegacyTable {
   readonly #db: Database;
@@ -72,7 +72,7 @@ export class LegacyTable {
     return (await this.#head(source)).counts;
   }
 
-  /** Takes all of a source out; cut off it is to be called again. */
+  /** Removes everything of a source; if it is interrupted, it has to be called again. */
   async remove(source: string): Promise<void> {
     await this.#db.level.clear(range('legacy', `${source}\0`));
     await this.#db.batch([{ type: 'del', key: fullKey('legacy', source) }], true);
@@ -121,7 +121,7 @@ export class LegacyTable {
     };
   }
 
-  /** Also what an import that was cut off has left. */
+  /** Including the remains of an interrupted import. */
   async #clearOthers(source: string, part: number): Promise<void> {
     const start = fullKey('legacy', `${source}\0`);
     const mine = `${start}${numberKey(part)}\0`;

@@ -41,7 +41,7 @@ export class LevelFolder implements LevelHome {
     return checkLive(this.folder, liveTables(level.getProperty('leveldb.sstables')), mayGoOn);
   }
 
-  /** What fails here costs the next start the reading of all tables, nothing else. */
+  /** A failure here makes the next start read all tables, nothing else. */
   closed(): Promise<void> {
     return writeCleanMark(this.folder).catch(() => undefined);
   }

@@ -18,7 +18,7 @@ export interface RowRange {
   readonly snapshot?: Snapshot;
 }
 
-/** Rows of one moment, that of the call: what is written later is not among them. */
+/** Rows at one moment, that of the call: what is written later is not included. */
 export interface Rows<T> extends AsyncIterable<T> {
   /** The next ones, at most so many; none at the end. */
   nextv(size: number): Promise<T[]>;
@@ -26,7 +26,7 @@ export interface Rows<T> extends AsyncIterable<T> {
   close(): Promise<void>;
 }
 
-/** A batch put together row by row; nothing of it is in the database before `write`. */
+/** A batch built row by row; nothing of it is in the database before `write`. */
 export interface RowBatch {
   put(key: string, value: Uint8Array): unknown;
   del(key: string): unknown;
@@ -39,8 +39,8 @@ export interface WriteOptions {
 }
 
 /**
- * What is used of LevelDB. The real one is `classic-level` (`open-level.ts`); a simulation brings one that forgets in a crash what was
- * not synced. Batches are atomic, and in the database in the order in which they were handed over.
+ * The interface of LevelDB used here. The real one is `classic-level` (`open-level.ts`); the simulator has one that loses in a crash
+ * what was not synced. Batches are atomic, and in the database in the order in which they were handed over.
  */
 export interface Level {
   /** `open` while it can be used. */
@@ -56,11 +56,11 @@ export interface Level {
   values(range?: RowRange): Rows<Uint8Array>;
   snapshot(): Snapshot;
   clear(range: RowRange): Promise<void>;
-  /** What was deleted in the range leaves the disk. */
+  /** Removes deleted rows of the range from the disk. */
   compactRange(start: string, end: string): Promise<void>;
   /** Of a range on the disk, in bytes; about. */
   approximateSize(start: string, end: string): Promise<number>;
-  /** LevelDB's own words about itself. */
+  /** LevelDB's own properties. */
   getProperty(name: string): string;
   close(): Promise<void>;
 }
@@ -76,7 +76,7 @@ export interface LevelOptions {
   readonly writeBufferBytes?: number;
 }
 
-/** The last commit's number, beside the database and not synced: shows when a log lost its tail. */
+/** The last commit's number, outside the database and not synced: shows when a log has lost its end. */
 export interface HeadNote {
   /** Undefined when there is none, or it is damaged. */
   read(): number | undefined;
@@ -85,11 +85,11 @@ export interface HeadNote {
   close(): void;
 }
 
-/** Where a database stands, with what stands beside it. The real one is a folder (`level-folder.ts`). */
+/** The location of a database, and the files around it. The real one is a folder (`level-folder.ts`). */
 export interface LevelHome {
-  /** For messages, and for whoever measures what it takes on the disk. */
+  /** For messages, and for measuring its size on disk. */
   readonly folder: string;
-  /** What is there: the mark that a node was initialised, and a database. Throws `restore-unfinished`, `folder-unwritable`. */
+  /** What is there: the marker that a node was initialised, and a database. Throws `restore-unfinished`, `folder-unwritable`. */
   look(): Promise<{ readonly initialized: boolean; readonly present: boolean }>;
   /** Throws `database-locked`, `database-damaged`. */
   open(options: LevelOptions): Promise<{ readonly level: Level; readonly repaired: boolean }>;
@@ -103,9 +103,9 @@ export interface LevelHome {
   /** The database was closed, and nothing was wrong with it. */
   closed(): Promise<void>;
   head(): HeadNote;
-  /** Leaves the mark, when there is none. */
+  /** Creates the marker, when there is none. */
   initialize(now: number): Promise<void>;
 }
 
-/** Stands in the database while what is derived is not whole: from a repair or the begin of a rebuild to its end. */
+/** In the database while derived rows are incomplete: from a repair or the start of a rebuild to its end. */
 export const REBUILDING = fullKey('meta', 'rebuilding');

@@ -3,7 +3,7 @@ import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { coordinatesOf, indexValue } from './indexes.ts';
 import type { Circle } from './place-cells.ts';
 
-/** What a list is narrowed by. */
+/** The filter of a list. */
 export interface ListFilter {
   /** Exact values of indexed text fields, case-insensitive. */
   readonly fields: Readonly<Record<string, string | undefined>>;

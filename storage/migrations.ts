@@ -13,19 +13,19 @@ import { jsonWithChecksum, putJson, verifiedJson } from './values.ts';
 export interface Migration {
   readonly to: number;
   /**
-   * What to write; `now` in milliseconds since 1970, `onProgress` told how many rows are done. It may read all it likes. It may be cut off
-   * and then begins again.
+   * The writes of a migration; `now` in milliseconds since 1970, `onProgress` is called with the number of rows done. It may read
+   * anything. If it is interrupted, it begins again.
    */
   run(level: Level, now: () => number, onProgress: (rows: number) => void): Promise<BatchOp[]>;
 }
 
-/** Layout 3: the erasures of a document are among its ops. They are found from their records once all is derived anew. */
+/** Layout 3: the erasures of a document are among its ops. They are found from their records once everything is derived again. */
 const DOCUMENT_ERASURES: Migration = {
   to: 3,
   run: async () => [putJson(REBUILDING, true)],
 };
 
-/** Layout 4: verdicts say applied, pending, rejected. What has them is derived anew. */
+/** Layout 4: verdicts are applied, pending or rejected. Rows with the old ones are derived again. */
 const VERDICT_WORDS: Migration = { ...DOCUMENT_ERASURES, to: 4 };
 
 /** Every migration there is, ascending; never changed once released. */

@@ -23,7 +23,7 @@ export interface ReliabilityRow {
   readonly lastFailure?: string;
 }
 
-/** What stands in the place of GEOFENCE for one node; `off` fences nothing. */
+/** Replaces GEOFENCE for one node; `off` fences nothing. */
 export interface FenceRow {
   readonly fence: string | { readonly geojson: unknown };
 }

@@ -17,13 +17,13 @@ export interface NotificationRow {
   readonly about?: Readonly<Record<string, string>>;
   /** Language of the message, a BCP 47 tag. */
   readonly language?: string;
-  /** What became of its SMS; absent where there is none. */
+  /** The state of its SMS; absent where there is none. */
   readonly sms?: string;
 }
 
 /**
- * Of one user; the oldest that were read go first, then the oldest of what was found for a want, then the oldest: whoever lists much does not
- * push out what others have to say.
+ * Per user; the oldest read ones are removed first, then the oldest about wants, then the oldest: many listings must not push out
+ * other notices.
  */
 const KEPT_PER_USER = 1000;
 
@@ -55,8 +55,8 @@ export class NotificationTable {
   }
 
   /**
-   * Adds those lines of which none of that id is there: `write` gets them and what is to be written for them, and writes it in one batch
-   * with whatever else stands or falls with them. The new ones, when that is done.
+   * Adds those lines whose id does not exist yet: `write` gets them and their rows, and writes them in one batch with whatever else
+   * belongs to them. Returns the new ones when that is done.
    */
   addAll(
     rows: readonly NotificationRow[],
@@ -125,7 +125,7 @@ export class NotificationTable {
     return value === undefined ? undefined : open(key, value);
   }
 
-  /** Deletes what is too many once so many more are there; reads no further than it takes to find as many that were read. */
+  /** Deletes the excess once this many more are added; reads no further than needed to find as many that were read. */
   async #excess(userId: string, more: number): Promise<BatchOp[]> {
     const own = range('notifications', prefixOf(userId));
     const many = (await this.#db.level.keys(own).all()).length + more - this.#keptPerUser;

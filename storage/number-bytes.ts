@@ -1,4 +1,4 @@
-/** What a writer of numbers cannot hold, and what a reader finds malformed. */
+/** A number that a writer cannot encode, or that a reader finds malformed. */
 export class NumberBytesError extends RangeError {}
 
 /** Bytes that one number takes at most. */
@@ -6,14 +6,14 @@ const LONGEST = 8;
 const GROW = 4096;
 
 /**
- * Numbers as bytes: whole ones in groups of seven bits, the lowest first, all but the last with the high bit set; each number has one
- * spelling. Throws `NumberBytesError` for what is no safe integer, or negative.
+ * Numbers as bytes: integers in groups of seven bits, least significant first, all but the last with the high bit set; each number
+ * has one encoding. Throws `NumberBytesError` for anything but a safe, non-negative integer.
  */
 export class NumberWriter {
   #bytes = Buffer.allocUnsafe(GROW);
   #at = 0;
 
-  /** Begins anew; what was written before is to be copied first. */
+  /** Begins again; what was written before has to be copied first. */
   begin(): void {
     this.#at = 0;
   }
@@ -66,7 +66,7 @@ export class NumberWriter {
     this.#at = this.#bytes.writeDoubleBE(value, this.#at);
   }
 
-  /** Bytes of a hexadecimal text of so many digits, in lower case: whoever calls has looked. */
+  /** Bytes of a hexadecimal text of this many digits, in lower case: checked by the caller. */
   hex(text: string): void {
     this.#room(text.length / 2);
     this.#at += this.#bytes.write(text, this.#at, 'hex');
@@ -107,7 +107,7 @@ export class NumberReader {
     this.#end = end;
   }
 
-  /** What `lengthAt` has set off, and the text behind it. */
+  /** What `lengthAt` has set off, and the text after it. */
   split(): { readonly numbers: NumberReader; readonly text: string } {
     const from = this.skip(2) + 2;
     const end = from + this.#bytes.readUInt16BE(from - 2);
@@ -154,7 +154,7 @@ export class NumberReader {
     return this.#bytes.toString('hex', at, at + size);
   }
 
-  /** As they stand there: no copy. */
+  /** The bytes themselves, not a copy. */
   bytes(size: number): Buffer {
     const at = this.skip(size);
     return this.#bytes.subarray(at, at + size);
@@ -170,7 +170,7 @@ export class NumberReader {
 
   #text(from: number): string {
     const text = this.#bytes.toString('utf8', from, this.#end);
-    // What is no UTF-8 has become a mark of that: it is looked for only where there is one.
+    // Invalid UTF-8 has become a replacement character: bytes are compared only where there is one.
     if (text.includes('\u{fffd}') && !this.#bytes.subarray(from, this.#end).equals(Buffer.from(text)))
       throw new NumberBytesError('no UTF-8');
     return text;

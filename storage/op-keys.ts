@@ -2,7 +2,7 @@ import type { OpRef } from '../protocols/open-dialog/record.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import { fullKey, numberKey } from './keyspace.ts';
 
-/** Where an op stands, as keys have it. */
+/** The place of an op, as stored in keys. */
 export function refKey(no: number, ref: Pick<OpRef, 'seq' | 'index'>): string {
   return `${numberKey(no)}${numberKey(ref.seq)}${numberKey(ref.index, 4)}`;
 }

@@ -19,7 +19,7 @@ import { putJson } from './values.ts';
 /** Fewer tables, and fewer compactions, than with LevelDB's default of 4 MiB. */
 const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
 
-/** Opens LevelDB; damage is repaired, on the original only after a copy of it stands beside. Throws `database-locked`, `database-damaged`. */
+/** Opens LevelDB; damage is repaired, in place, only after a copy was made. Throws `database-locked`, `database-damaged`. */
 export async function openLevel(
   folder: string,
   options: LevelOptions,
@@ -45,12 +45,12 @@ export async function openLevel(
   return { level: await repairLevel(folder, options), repaired: true };
 }
 
-/** What fails here costs a check at the next start, nothing else. */
+/** A failure here costs a check at the next start, nothing else. */
 async function note(folder: string, level: Level): Promise<void> {
   await noteTables(folder, liveTables(level.getProperty('leveldb.sstables'))).catch(() => undefined);
 }
 
-/** Lets LevelDB make what it can of damaged files; leaves the mark that everything must be derived anew. */
+/** Lets LevelDB salvage damaged files; leaves the mark that everything must be derived again. */
 export async function repairLevel(
   folder: string,
   options: Pick<LevelOptions, 'writeBufferBytes' | 'now'>,
@@ -92,7 +92,7 @@ async function tryOpen(
   return level;
 }
 
-/** Repair may throw data away: it runs on the original only after a copy stands beside it. The newest copy is kept. */
+/** Repair may discard data, so it runs in place only after a copy was made. The newest copy is kept. */
 async function keepCopy(folder: string): Promise<string> {
   const copy = `${folder}.damaged`;
   await rm(copy, { recursive: true, force: true });

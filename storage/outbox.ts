@@ -8,13 +8,13 @@ export interface Target {
   readonly key: readonly string[];
 }
 
-/** What is still to be brought out of one row. */
+/** What has yet to be written for one row. */
 export interface OutboxRow {
-  /** Which version: counted up in this process and above whatever stood here at its start. */
+  /** The version: counted up in this process and above any stored at its start. */
   readonly n: number;
   /** Since when the tables are behind in this, milliseconds since 1970. */
   readonly at: number;
-  /** Items that the row stood in before, and that may have to go. */
+  /** Items of the row's earlier values, which may have to be removed. */
   readonly was?: readonly Target[];
   /** Tombstones are out, of this incarnation and `n`: they are removed from this time on. */
   readonly due?: number;
@@ -25,7 +25,7 @@ export interface OutboxRow {
   readonly fill?: true;
 }
 
-/** What became of a row as it was read: what replaces it, or undefined when it is dealt with. */
+/** The outcome for a row as it was read: its replacement, or undefined when it is done. */
 export interface Outcome {
   readonly key: string;
   readonly n: number;
@@ -44,14 +44,14 @@ export interface OutboxCounts {
 export const SOURCES = ['registry', 'httpNodes', 'apiKeys', 'records', 'notifications', 'audit'] as const;
 const sources: ReadonlySet<SublevelName> = new Set(SOURCES);
 
-/** The key of a row that stands for one item, whatever made it. */
+/** The key of a row that refers to one item, whatever made it. */
 const ITEM = '?';
 
 export function itemKey({ table, key }: Target): string {
   return ITEM + JSON.stringify([table, ...key]);
 }
 
-/** The item that such a key stands for; undefined for the key of a source row. */
+/** The item of such a key; undefined for the key of a source row. */
 export function itemOf(key: string): Target | undefined {
   if (!key.startsWith(ITEM)) return undefined;
   const [table = '', ...rest] = JSON.parse(key.slice(ITEM.length)) as string[]; // as `itemKey` wrote it
@@ -60,15 +60,15 @@ export function itemOf(key: string): Target | undefined {
 
 export interface OutboxOptions {
   readonly now: () => number;
-  /** The items that a row stood in, by its old value, where its key alone does not tell; only asked for `traced` sublevels. */
+  /** The items of a row's old value, where its key alone does not name them; only called for `traced` sublevels. */
   readonly previousTargets: (key: string, value: Uint8Array) => readonly Target[];
   readonly traced: ReadonlySet<SublevelName>;
 }
 
 /**
- * The rows that the mirror has still to bring out, one for each key however often it changes. Each is written in the same batch as
- * the row that it stands for. A row that was dealt with goes only if nothing has touched its key since: both are decided in the
- * database's own order of batches.
+ * The rows that the mirror has yet to write, one per key however often it changes. Each is written in the same batch as the row that
+ * it refers to. A processed row is deleted only if its key has not changed since: both are decided in the database's own order of
+ * batches.
  */
 export class Outbox implements BatchTap {
   readonly #db: Database;
@@ -78,7 +78,7 @@ export class Outbox implements BatchTap {
   #counts = { pending: 0, waiting: 0, refused: 0 };
   #oldest: number | undefined;
   readonly #refusals = new Map<string, string>();
-  /** What the batch that is being written changes here, and what one of `enqueue` is about to. */
+  /** What the current batch changes here, and what a call of `enqueue` is about to. */
   #staged: Staged[] = [];
   #own: Staged[] = [];
   #onWork: () => void = () => undefined;
@@ -100,7 +100,7 @@ export class Outbox implements BatchTap {
     return outbox;
   }
 
-  /** Counts anew, at the start and after the database was reopened. */
+  /** Counts again, at the start and after the database was reopened. */
   async reload(): Promise<void> {
     this.#counts = { pending: 0, waiting: 0, refused: 0 };
     this.#oldest = undefined;
@@ -118,7 +118,7 @@ export class Outbox implements BatchTap {
     }
     this.#newestVersion = this.#n;
     if (damaged.length > 0) {
-      // Whether it had been brought out can no longer be told: it is done again.
+      // Whether it had been written is no longer known: it is written again.
       const again = damaged.map((key) => [key, { n: ++this.#n, at: this.#options.now() }] as const);
       await this.#db.level.batch(again.map(([key, row]) => put(key, row)));
       for (const [key, row] of again) this.#count(key, undefined, row);
@@ -195,8 +195,8 @@ export class Outbox implements BatchTap {
   }
 
   /**
-   * Puts keys in without a change of what they stand for, and writes `beside` in the same batch. Of a fill: those that already
-   * wait stay as they are. Otherwise each gets a version of its own, also one that was refused.
+   * Adds keys without a change of their rows, and writes `beside` in the same batch. For a fill, those that already wait stay as
+   * they are; otherwise each gets a new version, including refused ones.
    */
   async enqueue(
     keys: readonly string[],
@@ -224,7 +224,7 @@ export class Outbox implements BatchTap {
     }, false);
   }
 
-  /** Takes out what was dealt with, in one batch that is not synced: what a crash brings back is brought out twice. */
+  /** Removes processed rows, in one batch that is not synced: what a crash restores is written twice. */
   async complete(outcomes: readonly Outcome[]): Promise<void> {
     let done: { key: string; before: OutboxRow; after: OutboxRow | undefined }[] = [];
     await this.#db.batch(async () => {
@@ -249,7 +249,7 @@ export class Outbox implements BatchTap {
     })) {
       const row = open(full, value);
       if (row === undefined) damaged.push(innerKey(full));
-      // A batch that is in the database but not yet counted here: whoever wrote it has not moved its memory.
+      // A batch that is in the database but not yet counted here: its writer has not updated its memory yet.
       else if (row.n <= this.#newestVersion) yield [innerKey(full), row];
     }
     if (damaged.length > 0) await this.enqueue(damaged);
@@ -259,7 +259,7 @@ export class Outbox implements BatchTap {
     return (await this.#read([key]))[0];
   }
 
-  /** As of a look at all rows: since when the tables are behind. */
+  /** As of a scan of all rows: since when the tables are behind. */
   noteOldest(at: number | undefined): void {
     this.#oldest = at;
   }

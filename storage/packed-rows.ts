@@ -5,7 +5,7 @@ import { range } from './keyspace.ts';
 const AT_ONCE = 1000;
 
 /**
- * The rows of a collection as they stand, for another thread to check and read: each 2 bytes length of the full key, 4 bytes length of
+ * The rows of a collection as stored, for another thread to check and read: each 2 bytes length of the full key, 4 bytes length of
  * the value, big-endian, then key and value.
  */
 export async function* packedRows(

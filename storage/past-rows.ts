@@ -19,7 +19,7 @@ export function walkedKey(key: RecordKey, feedNo: number): string {
   return fullKey('past', `${key}\0${WALKED}${numberKey(feedNo)}`);
 }
 
-/** What is behind the record's key in such a row's: the feed whose walk it tells of; undefined in that of a change. */
+/** The part of such a key after the record's: the feed whose reading it describes; undefined for that of a change. */
 export function walkedFeed(name: string): number | undefined {
   return name.startsWith(WALKED) ? Number.parseInt(name.slice(WALKED.length), 16) : undefined;
 }
@@ -28,7 +28,7 @@ export function pastPuts(key: RecordKey, rows: readonly PastRow[]): BatchOp[] {
   return rows.map(([hash, past]) => putJson(pastKey(key, hash), past));
 }
 
-/** All rows of a record, or those alone that tell how far it was walked. */
+/** All rows of a record, or only those that say how far it was read. */
 export function pastRange(key: RecordKey, without: 'all' | 'walks'): { gte: string; lt: string } {
   return range('past', without === 'all' ? `${key}\0` : `${key}\0${WALKED}`);
 }

@@ -5,19 +5,19 @@ import { type BatchOp, fullKey, innerKey, numberKey, range, timeKey } from './ke
 import type { Level } from './level.ts';
 import { putJson, verifiedJson } from './values.ts';
 
-/** A change that somebody here has to be told of, and when it came here, milliseconds since 1970. */
+/** A change of which a user here has yet to be notified, and when it arrived, milliseconds since 1970. */
 export interface PendingChange {
   readonly record: RecordKey;
   readonly at: number;
 }
 
-/** Changes in the order of their commits come first, then what is due at a time; what waits for something else is in no order. */
+/** Changes come first, in the order of their commits, then notices due at a time; waiting steps are in no order. */
 const CHANGE = 'c';
 const DUE = 'd';
 const WAITING = 'w';
 const DIGITS = 12;
 
-/** Draws the numbers of the rows that a commit leaves for those who have to be told. */
+/** Numbers the rows that a commit leaves for notices. */
 export class NoticeRows {
   #last = 0;
   #concerns: (change: RecordChange) => boolean = () => false;
@@ -33,7 +33,7 @@ export class NoticeRows {
       this.#last = Math.max(this.#last, Number.parseInt(innerKey(key).slice(1), 16));
   }
 
-  /** What belongs into the batch of a commit. */
+  /** The rows to add to the batch of a commit. */
   rows(changes: readonly RecordChange[], at: number): BatchOp[] {
     return changes.filter(this.#concerns).map(({ key }) => {
       const row: PendingChange = { record: key, at };
@@ -42,14 +42,14 @@ export class NoticeRows {
   }
 }
 
-/** A row of the table, to be deleted in the batch that tells. */
+/** A row of the table, to be deleted in the batch of its notice. */
 export interface PendingNotice<Later> {
   readonly key: string;
-  /** What it is; undefined for a damaged row. */
+  /** Its content; undefined for a damaged row. */
   readonly what: { readonly change: PendingChange } | { readonly later: Later } | undefined;
 }
 
-/** What somebody has still to be told of: changes, what becomes due later, and what waits for something else. */
+/** Notices that have yet to be written: for changes, for times to come, and for steps that wait for others. */
 export class PendingNotices<Later, Waiting> {
   readonly #db: Database;
 
@@ -76,7 +76,7 @@ export class PendingNotices<Later, Waiting> {
     return undefined;
   }
 
-  /** The write of what is to be told at a time; `name` tells it from others of that time. */
+  /** The write of a notice due at a time; `name` distinguishes it from others at that time. */
   later(at: number, name: string, what: Later): BatchOp {
     return putJson(fullKey('pendingNotices', `${DUE}${timeKey(Math.max(0, at))}${name}`), what);
   }
@@ -94,7 +94,7 @@ export class PendingNotices<Later, Waiting> {
     return putJson(fullKey('pendingNotices', WAITING + name), what);
   }
 
-  /** The write that says that nothing waits under a name any more. */
+  /** The write that removes what waits under a name. */
   waitNoMore(name: string): BatchOp {
     return { type: 'del', key: fullKey('pendingNotices', WAITING + name) };
   }
@@ -118,13 +118,13 @@ function opened<Row>(key: string, value: Uint8Array): Row | undefined {
   }
 }
 
-/** Which of these have been told, by the hash of event and user. A damaged row has been. */
+/** Which of these were notified, by the hash of event and user. A damaged row counts as notified. */
 export async function alreadyNotified(db: Database, hashes: readonly string[]): Promise<ReadonlySet<string>> {
   const rows = await db.level.getMany(hashes.map((hash) => fullKey('sentNotices', hash)));
   return new Set(hashes.filter((_, i) => rows[i] !== undefined));
 }
 
-/** The write that says so. */
+/** The write that records it. */
 export function notifiedRow(hash: string, at: number): BatchOp {
   return putJson(fullKey('sentNotices', hash), at);
 }

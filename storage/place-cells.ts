@@ -23,12 +23,12 @@ const MARGIN_KM = 0.01;
 /** Cells that the rim of a circle may run through: more of them fit it better, and each range costs an iterator. */
 const RIM_CELLS = 24;
 
-/** A position as it stands in the place index. */
+/** A position as stored in the place index. */
 export function placeValue({ lat, long }: Coordinates): string {
   return numberKey(geohash.encode_int(lat, long, BITS), DIGITS);
 }
 
-/** Whether a position in the place index can be of a circle: who is sure looks at the record. */
+/** Whether a position in the place index may be within a circle: to be certain, check the record. */
 export function mayBeWithin(value: string, circle: Circle): boolean {
   const { latitude, longitude } = geohash.decode_int(Number.parseInt(value, 16), BITS);
   return distanceKm({ lat: latitude, long: longitude }, circle) <= circle.km + MARGIN_KM;

@@ -7,7 +7,7 @@ import { placeValue } from './place-cells.ts';
 import { decodeRecord } from './record-rows.ts';
 import { type Rewriting, rewriteRows } from './row-migration.ts';
 
-/** A listing whose row is damaged gets no place: whoever mends the row gives it one. */
+/** A listing whose row is damaged gets no place: repairing the row adds it. */
 export const PLACE_ROWS: Rewriting = {
   table: 'records',
   prefix: 'listings/',

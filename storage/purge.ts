@@ -6,7 +6,7 @@ import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
 import { ERASING } from './commit-rows.ts';
 import { putJson, verifiedJson } from './values.ts';
 
-/** Tables beside the feeds whose rows may repeat what a record says. */
+/** Tables outside the feeds whose rows may repeat a record's content. */
 const REPEATING: readonly SublevelName[] = [
   'events',
   'privateEvents',
@@ -14,7 +14,7 @@ const REPEATING: readonly SublevelName[] = [
   'jobs',
   'idempotency',
 ];
-/** What a repeated request gets whose first answer told of something that is erased since. */
+/** The answer to a repeated request whose first answer contained something that has been erased since. */
 const GONE = {
   status: 410,
   headers: { 'content-type': 'application/json' },
@@ -38,9 +38,9 @@ export async function erasedRecords(db: Database): Promise<RecordKey[]> {
 }
 
 /**
- * Takes what repeats erased records out of the tables beside the feeds, then out of LevelDB's files: a value that was overwritten
- * stays in them until they are compacted. Done again at the next start when it is cut off. `isDone` says at the end of each record
- * whether no more of it was erased meanwhile.
+ * Removes copies of erased records from the tables outside the feeds, then from LevelDB's files: an overwritten value stays in them
+ * until they are compacted. Repeated at the next start if interrupted. `isDone` says at the end of each record whether more of it
+ * was erased meanwhile.
  */
 export async function purgeErased(
   db: Database,
@@ -58,7 +58,7 @@ export async function purgeErased(
   );
 }
 
-/** Takes what repeats records of this author that are not held any more out of the tables beside the feeds and out of LevelDB's files. */
+/** Removes copies of this author's records that are no longer held from the tables outside the feeds and from LevelDB's files. */
 export async function purgeGone(db: Database, author: PeerId): Promise<void> {
   const held = new Map<string, boolean>();
   const isGone = async (name: string): Promise<boolean> => {
@@ -76,7 +76,7 @@ export async function purgeGone(db: Database, author: PeerId): Promise<void> {
   await compact(db);
 }
 
-/** What takes the content out of the rows whose text repeats something. */
+/** Removes the content from rows whose text repeats something. */
 async function withoutRepeats(
   db: Database,
   isRepeat: (text: Buffer) => boolean | Promise<boolean>,
@@ -104,8 +104,8 @@ function withoutContent(table: SublevelName, key: string, value: Uint8Array): Ba
 }
 
 /**
- * Makes LevelDB write all its tables anew. It leaves alone what lies in the last level by itself, and writes its memory out with
- * every version of a value; so a row below and a row above everything are written between, which makes all of it overlap.
+ * Makes LevelDB rewrite all its tables. It leaves alone what is in the last level by itself, and writes its memory out with every
+ * version of a value; so a row below and a row above everything are written in between, which makes all of it overlap.
  */
 async function compact(db: Database): Promise<void> {
   await db.level.compactRange(LOWEST, HIGHEST);

@@ -26,8 +26,9 @@ const DROPPED_FIRST = 20_000;
 const CHUNK = 128;
 
 /**
- * Reads for the API: materialised views and indexes only, no document is ever opened. Lists leave out a record whose row is damaged, and
- * `onUnread` is told; what asks for certain records, or for all, is refused (`value-damaged`) unless it says that it can do without.
+ * Reads for the API: materialised views and indexes only, no document is ever opened. Lists leave out a record whose row is damaged,
+ * and report it to `onUnread`; reads of certain records, or of all, are refused (`value-damaged`) unless the caller can do without
+ * them.
  */
 export class Reader {
   readonly #db: Database;
@@ -51,7 +52,7 @@ export class Reader {
     return readRecords(this.#db, keys);
   }
 
-  /** The same without those whose rows are damaged, which are told of. */
+  /** The same without those whose rows are damaged, which are reported. */
   async readable(
     keys: readonly RecordKey[],
     onUnread: OnUnread = () => undefined,
@@ -67,8 +68,8 @@ export class Reader {
   }
 
   /**
-   * Live records of a collection: newest first without a filter, else in index order. What takes long gives way to others in between;
-   * when most of it goes into records that the filter drops, the page ends early, with a cursor.
+   * Live records of a collection: newest first without a filter, else in index order. Long reads yield in between; when the filter
+   * drops most records, the page ends early, with a cursor.
    */
   async list(collection: string, filter: ListFilter, limit: number, cursor?: string): Promise<RecordPage> {
     const from = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
@@ -148,7 +149,10 @@ export class Reader {
     }
   }
 
-  /** Live records of a collection in a private channel, newest first by creation as lists have it (`listedTimes`); `before` goes on after that place. */
+  /**
+   * Live records of a collection in a private channel, newest first by creation as lists have it (`listedTimes`); `before` continues
+   * after that position.
+   */
   async newestInChannel(
     collection: string,
     channel: Channel,
@@ -159,7 +163,7 @@ export class Reader {
     let lt =
       before === undefined ? `${start}\u{10ffff}` : start + placeInChannel(before.created) + before.key;
     const states: RecordState[] = [];
-    // Fewer than asked for means that there are no more, so the place of one that is left out is filled.
+    // Fewer than requested means that there are no more, so left-out ones are replaced.
     for (let left = limit; left > 0; left = limit - states.length) {
       const keys = await this.#db.level.keys({ gte: start, lt, reverse: true, limit: left }).all();
       const some = await this.readable(keys.map((key) => key.slice(key.lastIndexOf('\0') + 1) as RecordKey));
@@ -172,8 +176,8 @@ export class Reader {
   }
 
   /**
-   * Live facts of a private channel, at most so many of each owner: who writes more crowds out nothing but its own. The oldest first by
-   * their signed times, equal ones by key, of the collections of `SIGNED_ORDER`.
+   * Live facts of a private channel, at most this many of each owner: an owner that writes more crowds out only its own. The oldest
+   * first by their signed times, equal ones by key, of the collections of `SIGNED_ORDER`.
    */
   async factsOf(collection: string, channel: Channel, perOwner: number): Promise<RecordState[]> {
     const found: RecordState[] = [];
@@ -194,8 +198,8 @@ export class Reader {
   }
 
   /**
-   * Keys of live records with this value in an index, in order of their owners, at most so many of each: who writes more crowds
-   * out nothing but its own. Values are matched as an index holds them, cut and in lower case.
+   * Keys of live records with this value in an index, in order of their owners, at most this many of each: an owner that writes more
+   * crowds out only its own. Values are matched as indexed, truncated and in lower case.
    */
   async keysOf(index: string, value: string, perOwner: number): Promise<RecordKey[]> {
     const found: RecordKey[] = [];
@@ -214,8 +218,8 @@ export class Reader {
   }
 
   /**
-   * What each public record of an owner and collection adds to the digest, as SHA-256 of it, hex. A record whose value is damaged is
-   * among them with a hash that no other node has.
+   * What each public record of an owner and collection adds to the digest, as its SHA-256, hex. A record whose value is damaged is
+   * included with a hash that no other node has.
    */
   async *elements(
     collection: string,
@@ -236,7 +240,7 @@ export class Reader {
     }
   }
 
-  /** Records with a field in conflict, as `shown` has them: one that has none left there is passed over and takes nobody's place. */
+  /** Records with a field in conflict, as `shown` has them: one that has none left there is skipped and does not count. */
   async conflicts(
     limit: number,
     shown: (state: RecordState) => Promise<RecordState | undefined> = async (state) => state,

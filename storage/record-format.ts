@@ -3,8 +3,8 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import { NumberBytesError } from './number-bytes.ts';
 
 /**
- * The state of a record as bytes; README, *Records*, has the layout. First come all numbers, then all texts one behind the
- * other. Each state has one spelling, and a reader takes no other: what is damaged is refused and never read as something else.
+ * The state of a record as bytes; README, *Records*, has the layout: first all numbers, then all texts, concatenated. Each state has
+ * one encoding, and a reader accepts no other, so damage is detected and never misread.
  */
 export const COMPACT = 1;
 
@@ -21,7 +21,7 @@ export const FLAG = {
 } as const;
 export const ALL_FLAGS = 63;
 
-/** What kind of value a field has, in the low bits; how many visible ops it has, above them. */
+/** The kind of a field's value, in the low bits; the number of its visible ops, above them. */
 export const KIND = {
   none: 0,
   text: 1,
@@ -74,7 +74,7 @@ const RARE_FIELDS = {
 export const RARE = Object.keys(RARE_FIELDS) as readonly Rare[];
 export type Tail = { readonly [N in Rare]?: RecordState[N] };
 
-/** What only JSON holds. */
+/** What only JSON can represent. */
 export const odd = (what: string): NumberBytesError => new NumberBytesError(`${what} has no compact form`);
 
 /** Prices have two decimals: as whole hundredths they take two or three bytes, not eight. */
@@ -83,7 +83,7 @@ export function partsOf(kind: number): number {
   return kind === KIND.hundredths ? 100 : 1;
 }
 
-/** The kind under which a number stands; throws for what is none. */
+/** The kind of a number; throws for anything else. */
 export function kindOfNumber(value: number): number {
   if (Number.isSafeInteger(value)) return value < 0 ? KIND.negative : KIND.whole;
   if (!Number.isFinite(value)) throw odd('no number');
@@ -94,7 +94,7 @@ export function kindOfNumber(value: number): number {
   return KIND.double;
 }
 
-/** What a key ends with. */
+/** The end of a key. */
 export function localIdOf(key: RecordKey): string {
   return key.slice(key.lastIndexOf('/') + 1);
 }

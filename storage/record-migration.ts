@@ -3,8 +3,8 @@ import { type Rewriting, rewriteRows } from './row-migration.ts';
 import { draftRecord, readRecordRow, recordRow } from './stored-record.ts';
 
 /**
- * Layout 6: the rows of records are compact, a fifth of the JSON that they were. Both forms can be read meanwhile; a row that is
- * damaged stays as it is, and whoever mends it writes the new form.
+ * Layout 6: the rows of records are compact, a fifth of the former JSON. Both formats can be read meanwhile; a damaged row stays as
+ * it is, and repairing it writes the new format.
  */
 export const RECORD_ROWS: Rewriting = {
   table: 'records',

@@ -1,6 +1,6 @@
 /**
- * Names of fields as rows of records have them: by their place here, the first is 1. A name is only ever added at the end, and none is
- * taken out: rows on the disk go by these numbers. A field that is not among them stands in its rows by name.
+ * Names of fields as stored in rows of records: by their index here, starting with 1. A name is only ever added at the end, and none
+ * is removed: rows on disk use these numbers. A field that is not among them is stored by name.
  */
 const NAMES: readonly string[] = [
   // listings and contracts

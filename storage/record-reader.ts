@@ -194,7 +194,7 @@ class StateReader {
   }
 }
 
-/** Texts one behind the other. */
+/** Texts, concatenated. */
 class Texts {
   readonly #all: string;
   #at = 0;

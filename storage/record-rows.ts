@@ -5,7 +5,7 @@ import type { Database } from './database.ts';
 import { fullKey } from './keyspace.ts';
 import { readRecordRow, type StoredRecord } from './stored-record.ts';
 
-/** Records by their keys. Throws `value-damaged`, or with `onUnread` tells of such a one and leaves it out. */
+/** Records by their keys. Throws `value-damaged`, or with `onUnread` reports such a one and leaves it out. */
 export async function readRecords(
   db: Pick<Database, 'level'>,
   keys: readonly RecordKey[],
@@ -18,7 +18,7 @@ export async function readRecords(
   });
 }
 
-/** The record of a row. Throws `value-damaged`, or with `onUnread` tells of it. */
+/** The record of a row. Throws `value-damaged`, or with `onUnread` reports it. */
 export function decodeRecord(
   key: RecordKey,
   value: Uint8Array,

@@ -86,7 +86,7 @@ class StateWriter {
     return writer.taken(room);
   }
 
-  /** How long it is stands among the numbers, in UTF-16 code units. */
+  /** Its length is among the numbers, in UTF-16 code units. */
   #text(text: string): void {
     writer.whole(text.length);
     this.#texts += text;
@@ -170,7 +170,7 @@ class StateWriter {
   }
 }
 
-/** Of what is none, `NaN`, which is no counter. */
+/** For anything else `NaN`, which is not a counter. */
 function digitOf(code: number): number {
   return code >= 0x30 && code <= 0x39 ? code - 0x30 : Number.NaN;
 }

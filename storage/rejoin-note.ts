@@ -25,8 +25,8 @@ async function readLoss(db: Database, now: number): Promise<RejoinRow | undefine
 }
 
 /**
- * Notes what opening has found to be gone. Before anything else is written: the next commit makes the tail look whole, and a rebuild
- * the rest, so a process that is killed after it would have told nobody. True when something is gone.
+ * Records what opening has found missing, before anything else is written: the next commit makes the log look complete, and a
+ * rebuild the rest, so a process killed after it would have told nobody. True when something is missing.
  */
 export async function noteFound(db: Database, now: number): Promise<boolean> {
   const { holes, tailLost, repaired } = db.findings;

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 
-/** Where a restore builds; it stands in `DATA_DIR` from its first step to its last. */
+/** Where a restore builds; it is in `DATA_DIR` from its first step to its last. */
 export const RESTORING = '.restoring';
 
 /** Nothing is to run on half of a restore. Throws `restore-unfinished`. */

@@ -14,16 +14,16 @@ export interface Rewriting {
   readonly prefix?: string;
   /** Of the table that is written, where it is another one. */
   readonly into?: SublevelName;
-  /** Names the row in `meta` that says which row was the last one; it stands while the migration is under way. */
+  /** The row in `meta` that names the last row done; it exists while the migration is in progress. */
   readonly mark: string;
-  /** What to write for a row. What it throws leaves the row as it is: whoever finds a damaged row mends it. */
+  /** The writes for a row. If it throws, the row stays as it is: a damaged row is repaired when it is found. */
   readonly rewrite: (key: string, value: Uint8Array) => BatchOp | undefined;
   readonly atOnce?: number;
 }
 
 /**
- * Goes through a table and writes what follows from each row, piece by piece, with how far it is in the same batch; the rest is for the
- * batch that ends it. Where a rebuild will make anew what it would write, it writes nothing.
+ * Goes through a table and writes what follows from each row, piece by piece, with its progress in the same batch; the rest is for
+ * the batch that ends it. Where a rebuild will recreate what it would write, it writes nothing.
  */
 export async function rewriteRows(
   level: Level,
@@ -49,7 +49,7 @@ export async function rewriteRows(
   return [...ops, { type: 'del', key: done }];
 }
 
-/** Whether a rebuild is due that makes a table anew: what is written there before is written for nothing. */
+/** Whether a rebuild is due that recreates a table: writing there before would be useless. */
 export async function isMadeAnew(level: Level, table: SublevelName): Promise<boolean> {
   return DERIVED.some((name) => name === table) && (await level.get(REBUILDING)) !== undefined;
 }

@@ -2,7 +2,7 @@ import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range, timeKey } from './keyspace.ts';
 import { putJson, verifiedJson } from './values.ts';
 
-/** What is due at a time, what answers to a code, and what was received. */
+/** SMS due at a time, codes that answer proposals, and received SMS. */
 const DUE = 'd';
 const CODE = 'c';
 const RECEIVED = 'm';
@@ -14,7 +14,7 @@ export interface SmsRow<T> {
   readonly what: T | undefined;
 }
 
-/** SMS on their way in both directions. What is written goes into a batch of its caller's. */
+/** SMS in both directions. Writes are added to a batch of the caller's. */
 export class SmsTable<Outgoing, Code> {
   readonly #db: Database;
 
@@ -22,7 +22,7 @@ export class SmsTable<Outgoing, Code> {
     this.#db = db;
   }
 
-  /** What is due by `now`, in the order of its times. */
+  /** What is due by `now`, by time. */
   async due(limit: number, now: number): Promise<SmsRow<Outgoing>[]> {
     const end = fullKey('sms', `${DUE}${timeKey(Math.max(0, now + 1))}`);
     return this.#rows<Outgoing>({ ...range('sms', DUE), lt: end, limit });
@@ -67,7 +67,7 @@ export class SmsTable<Outgoing, Code> {
     return fullKey('sms', `${RECEIVED}${timeKey(Math.max(0, at))}${id}`);
   }
 
-  /** The write that says that a message was received. */
+  /** The write that records that a message was received. */
   receive(key: string): BatchOp {
     return putJson(key, true);
   }

@@ -29,7 +29,7 @@ export function storageError(error: unknown): AgrinetError {
   });
 }
 
-/** What an error and its causes say, on one line. */
+/** The messages of an error and its causes, on one line. */
 export function causes(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
@@ -37,8 +37,8 @@ export function causes(error: unknown): string {
 }
 
 /**
- * LevelDB itself says that its files are damaged. It maps tables into memory: of one that is shorter than it was it says `Invalid argument`,
- * and of what is no file `No such device`.
+ * Whether LevelDB says that its files are damaged. It maps tables into memory: for one that has become shorter it says `Invalid
+ * argument`, and for something that is not a file `No such device`.
  */
 export function isCorruption(error: unknown): boolean {
   return /LEVEL_CORRUPTION|Corruption|missing files|\.(ldb|sst): (Invalid argument|No such device)/i.test(

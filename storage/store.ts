@@ -67,9 +67,9 @@ export class Store implements LedgerStore {
   readonly #changes = new ChangeNumbers();
   readonly #opNumbers = new OpNumbers();
   readonly #line: CommitLine;
-  /** What commits leave for those who have to be told. */
+  /** The rows that commits leave for notices. */
   readonly pendingNotices = new NoticeRows();
-  /** What they leave for the searches that users have saved. */
+  /** Those that they leave for saved searches. */
   readonly changedListings = new ChangedListingRows();
 
   private constructor(db: Database) {
@@ -98,7 +98,7 @@ export class Store implements LedgerStore {
     const show = await this.digests.read(this.#db);
     const count = await this.usage.read(this.#db.level);
     const gaps = await this.gaps.read(this.#db.level);
-    // At one stroke: nobody is shown half of the feeds, or digests that are not theirs.
+    // In one step: nobody sees half of the feeds, or digests of others.
     this.#read.clear();
     this.#feeds.replace(feeds);
     for (const id of erasedFeeds) this.#erasedFeeds.add(id);
@@ -125,12 +125,12 @@ export class Store implements LedgerStore {
     return this.#feeds.numbered(no);
   }
 
-  /** A place in the order of changes that nobody else gets: for rows that are made anew between two commits. */
+  /** A position in the order of changes that nothing else gets: for rows that are recreated between two commits. */
   nextChange(): number {
     return this.#changes.next();
   }
 
-  /** Where a record stands in the order of changes, by its state as a commit told of it; undefined for a private one. */
+  /** The position of a record in the order of changes, by its state in a commit's notification; undefined for a private one. */
   changeOf(state: RecordState): number | undefined {
     return this.#changes.of(state);
   }
@@ -359,8 +359,8 @@ export class Store implements LedgerStore {
   }
 
   /**
-   * What rows say is made first, and others have their turn meanwhile: nobody else changes what this commit changes. Then the change
-   * numbers are drawn and the batch gets its place behind others, and nobody comes between: whoever reads by change number misses none.
+   * The rows are made first, while other tasks run: nothing else changes what this commit changes. Then the change numbers are drawn
+   * and the batch gets its position after others, without interruption: whoever reads by change number misses none.
    */
   async handOver(commit: Commit, turn: Turn, since: number): Promise<HandedOver> {
     const numbers = new Map(commit.feeds.map((feed) => [feedId(feed), feed.no]));
@@ -423,13 +423,13 @@ export class Store implements LedgerStore {
     });
   }
 
-  /** What a commit leaves for those who have to be told of it. */
+  /** The rows that a commit leaves for notices. */
   #leftRows(records: Commit['records']): BatchOp[] {
     const now = this.#db.env.now();
     return [...this.pendingNotices.rows(records, now), ...this.changedListings.rows(records, now)];
   }
 
-  /** What a commit changes of what is kept in memory, once it is written. */
+  /** How a commit changes what is kept in memory, once it is written. */
   #show({ feeds, erasures, entries, dropped }: Commit, closed: readonly Gap[]): void {
     for (const feed of feeds) this.#feeds.keep(feed);
     for (const erasure of erasures) this.#erasedFeeds.add(feedId(erasure));
@@ -460,7 +460,7 @@ export class Store implements LedgerStore {
     for (const feed of feeds) this.#feeds.keep(feed);
   }
 
-  /** All of it is gone. Whoever reads by change number reads anew: what went has left no trace there. */
+  /** All of it is removed. Readers by change number start again: what was removed left no trace there. */
   async forgotten(): Promise<void> {
     await this.#db.batch([sweepingRow(undefined), newGeneration(this.#db.env)], true);
     this.gaps.sweeping = undefined;

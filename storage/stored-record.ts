@@ -7,7 +7,7 @@ import { decodeState } from './record-reader.ts';
 import { encodeState } from './record-writer.ts';
 import { valueDamaged, verifyChecksum, withChecksum } from './values.ts';
 
-/** The place of a private record, which has none: what everybody is told of the order must not move with it. */
+/** The position of a private record, which has none: the public order must not move with it. */
 export const NO_CHANGE = 0;
 
 /** A record as stored: its state and its place in this node's own order of public changes. */
@@ -39,7 +39,7 @@ export function recordRow(full: string, draft: RecordDraft, change: number): Uin
   return draft;
 }
 
-/** What stands in a row of `records`. Throws `value-damaged`. */
+/** The content of a row of `records`. Throws `value-damaged`. */
 export function readRecordRow(full: string, stored: Uint8Array): StoredRecord {
   const value = verifyChecksum(full, stored);
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);

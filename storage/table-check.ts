@@ -39,8 +39,7 @@ async function tablesIn(folder: string): Promise<Map<number, string>> {
 }
 
 /**
- * There are tables and no file that says which of them make up the database: LevelDB would begin an empty one beside them, and
- * then delete them.
+ * There are tables but no file that says which of them make up the database: LevelDB would begin an empty one, and then delete them.
  */
 export async function lacksRoot(folder: string): Promise<boolean> {
   const isRooted = await stat(join(folder, 'CURRENT')).then(
@@ -50,9 +49,9 @@ export async function lacksRoot(folder: string): Promise<boolean> {
   return !isRooted && (await tablesIn(folder)).size > 0;
 }
 
-/** The numbers of the tables that an open LevelDB is made of, as it says itself (property `leveldb.sstables`). */
+/** The numbers of the tables of an open LevelDB, as it reports them (property `leveldb.sstables`). */
 export function liveTables(property: string): number[] {
-  // One line a table: ` 17:123['a' .. 'd']`, number and bytes; what is not printable in keys is escaped.
+  // One line per table: ` 17:123['a' .. 'd']`, number and bytes; unprintable bytes in keys are escaped.
   return [...property.matchAll(/^ (\d+):\d+\[/gm)].map(([, number]) => Number(number));
 }
 
@@ -85,7 +84,7 @@ async function matches(file: string, noted: Noted): Promise<boolean> {
   } catch (error) {
     // Dropped this moment by a process that has the database open: the opening will say so.
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true;
-    // What the disk does not give back is damaged.
+    // What the disk does not return is damaged.
     if (error instanceof Error && 'code' in error && error.code === 'EIO') return false;
     throw error;
   }
@@ -146,7 +145,7 @@ export async function noteTables(folder: string, live: readonly number[]): Promi
 /** Undefined when LevelDB drops the table meanwhile. */
 async function noteOf(file: string): Promise<Noted | undefined> {
   try {
-    // Taken first: what is written to the file while it is read shows.
+    // Taken first, so that writes to the file while it is read show.
     const stamp = await stampOf(file);
     const [{ size }, crc] = await Promise.all([stat(file), checksum(file)]);
     return { size, crc, stamp };
@@ -156,8 +155,8 @@ async function noteOf(file: string): Promise<Noted | undefined> {
 }
 
 /**
- * Reads the tables of these numbers, beside an open LevelDB: notes those that are new, holds the others against their notes, and gives the
- * names of those that differ. `mayGoOn` waits after each table; false ends it.
+ * Reads the tables of these numbers, while LevelDB is open: records new ones, compares the others with their records, and returns
+ * the names of those that differ. `mayGoOn` waits after each table; false ends it.
  */
 export async function checkLive(
   folder: string,
@@ -190,7 +189,7 @@ async function writeNotes(folder: string, notes: Tables): Promise<void> {
   await rename(join(folder, `${NOTES}.new`), join(folder, NOTES));
 }
 
-/** Before a repair, which writes tables anew under their old names. */
+/** Before a repair, which writes new tables under old names. */
 export async function forgetTables(folder: string): Promise<void> {
   await rm(join(folder, NOTES), { recursive: true, force: true });
   await syncFolder(folder);

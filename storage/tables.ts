@@ -16,7 +16,7 @@ export function registryStore(db: Database, onDamaged: (key: string) => void): R
   };
 }
 
-/** Nodes without an identity: beside the registry, and like it in no digest. */
+/** Nodes without an identity: separate from the registry, and like it in no digest. */
 export function httpNodeStore(db: Database, onDamaged: (key: string) => void): HttpNodeStore {
   return {
     load: () => readRows<HttpNode>(db, 'httpNodes', onDamaged),
@@ -46,7 +46,7 @@ export function nonceStore(db: Database): NonceStore {
   };
 }
 
-/** Where peers were last seen; losing it costs a look-up. */
+/** Where peers were last seen; losing it costs a lookup. */
 export function addressStore(db: Database): AddressStore {
   return {
     load: () => readRows<StoredAddresses>(db, 'addresses', () => undefined),

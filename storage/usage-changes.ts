@@ -14,7 +14,7 @@ import { verifiedJson } from './values.ts';
 /** Rows read from the disk in one go. */
 const ROWS_AT_ONCE = 64;
 
-/** What a commit adds to and takes from what authors take up. Only for ops evaluated before is their previous state looked up. */
+/** How a commit changes the storage that authors use. Only for ops evaluated before is their previous state looked up. */
 export async function usageChanges(
   { db, gaps, feeds }: { readonly db: Database; readonly gaps: GapTable; readonly feeds: FeedTable },
   { entries, verdicts, erased, dropped }: Commit,

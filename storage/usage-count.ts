@@ -32,8 +32,8 @@ export async function isCounted({ level }: Pick<Database, 'level'>): Promise<boo
 }
 
 /**
- * Counts what each feed takes up, and notes with ops that wait how large they are. Before anything is admitted: at the start, once.
- * Memory is bounded; cut off it begins again.
+ * Counts the storage that each feed uses, and records the size of pending ops. Done once at the start, before anything is admitted.
+ * Memory is bounded; if it is interrupted it begins again.
  */
 export async function countUsage(db: Database, store: Store): Promise<void> {
   const pending = await countPending(db, store);
@@ -47,7 +47,7 @@ export async function countUsage(db: Database, store: Store): Promise<void> {
   await store.reload();
 }
 
-/** Ops that wait, by feed. A row that does not say how large its op is is written anew. */
+/** Pending ops, by feed. A row without the size of its op is rewritten. */
 async function countPending(
   db: Database,
   store: Store,

@@ -13,12 +13,14 @@ function sum(a: Usage, b: Usage): Usage {
   };
 }
 
-/** What the entries of each feed take up: a row for each in the batch that changes it, and the sums of each author in memory. */
+/**
+ * The storage that the entries of each feed use: a row per feed in the batch that changes it, and the sums of each author in memory.
+ */
 export class UsageTable {
   #feeds = new Map<number, Usage>();
   #authors = new Map<string, Usage>();
 
-  /** Reads all of it; `authorOf` says whose feed a number is. What it returns puts it in force. */
+  /** Reads all of it; `authorOf` names the author of a feed number. The function it returns puts it into effect. */
   async read(level: Level): Promise<(authorOf: (feedNo: number) => string | undefined) => void> {
     const feeds = new Map<number, Usage>();
     for await (const [key, value] of level.iterator(range('usage')))
@@ -46,7 +48,7 @@ export class UsageTable {
     return [...changes.byFeed].map(([no, { change }]) => usageRow(no, sum(this.ofFeed(no), change)));
   }
 
-  /** With the batch's place behind others: those behind it go on from here. */
+  /** Once the batch has its position: those after it build on this. */
   apply(changes: UsageChanges): void {
     for (const [no, { author, change }] of changes.byFeed) {
       this.#feeds.set(no, sum(this.ofFeed(no), change));

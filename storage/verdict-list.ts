@@ -29,8 +29,8 @@ function isListed({ ref, verdict }: ListedVerdict, { author, state, code }: Verd
 }
 
 /**
- * Pending and rejected ops with their reasons: those of a filter after `cursor` (the place of the last one that was seen, as an earlier page
- * named it), and how many the filter has in all. Every row is looked at for that, a thousand at a time.
+ * Pending and rejected ops with their reasons: those that match a filter after `cursor` (the position of the last one on an earlier
+ * page), and how many the filter matches in all. Every row is read for that, a thousand at a time.
  */
 export async function listVerdicts(
   { level }: Pick<Database, 'level'>,

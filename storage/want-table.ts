@@ -6,12 +6,12 @@ import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts
 import type { Level } from './level.ts';
 import { putJson, verifiedJson } from './values.ts';
 
-/** Wants, listings that are still to be held against them in the order of their commits, and the number of the last that were. */
+/** Wants, listings that have yet to be matched in the order of their commits, and the number of the last that were. */
 const WANT = 'w';
 const CHANGED = 'c';
 const PLACE = fullKey('wants', 'p');
 const DIGITS = 12;
-/** Listings of one row: a want that many match is told of in several batches, and a batch takes rows as a whole. */
+/** Listings per row: a want that many of them match is notified in several batches, and a batch removes rows as a whole. */
 const OF_ROW = 64;
 
 /** Listings of one commit, and when it was made here, milliseconds since 1970. */
@@ -27,8 +27,8 @@ export interface ChangedListings extends ChangedRow {
 }
 
 /**
- * Draws the numbers of the rows that a commit leaves of the listings it changes, once there are wants. The rows are no function of the
- * feeds: a rebuild numbers all changes anew, and would tell again, or never, what stands behind a place among those.
+ * Numbers the rows that a commit leaves for the listings it changes, once there are wants. The rows are not a function of the feeds:
+ * a rebuild renumbers all changes, and a position among those would notify again, or skip.
  */
 export class ChangedListingRows {
   #last = 0;
@@ -64,12 +64,12 @@ export class ChangedListingRows {
     return this.#last;
   }
 
-  /** What is behind this is new to a want that was read from the disk. */
+  /** What comes after this is new to a want that was read from the disk. */
   isBehind(no: number): void {
     this.#last = Math.max(this.#last, no);
   }
 
-  /** What belongs into the batch of a commit. */
+  /** The rows to add to the batch of a commit. */
   rows(changes: readonly RecordChange[], at: number): BatchOp[] {
     if (!this.#isWanted) return [];
     const records = changes.filter(isOffered).map(({ key }) => key);
@@ -126,7 +126,7 @@ export class WantTable<Want extends { readonly id: string }> {
     );
   }
 
-  /** Listings that are still to be looked at, the oldest commit first; a damaged row has none. */
+  /** Listings that have yet to be matched, the oldest commit first; a damaged row has none. */
   async changed(limit: number): Promise<ChangedListings[]> {
     const rows = await this.#db.level.iterator({ ...range('wants', CHANGED), limit }).all();
     return rows.map(([key, value]) => {
@@ -135,7 +135,7 @@ export class WantTable<Want extends { readonly id: string }> {
     });
   }
 
-  /** The writes that say that these were looked at, all that were before them too. */
+  /** The writes that record that these were matched, and all before them too. */
   looked(rows: readonly ChangedListings[]): BatchOp[] {
     const last = rows.at(-1);
     if (last === undefined) return [];

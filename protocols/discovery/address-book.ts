@@ -4,8 +4,8 @@ import { parsePeerId } from '../wire/identity.ts';
 import type { DialRule } from './dial-rule.ts';
 
 /**
- * Where peers were last found: bounded, kept on disk through `AddressStore`, so that a node that starts again needs
- * nobody to tell it. What stands here is a hint from whoever said so, never a reason to trust the peer.
+ * Where peers were last found: bounded, and stored through `AddressStore`, so that a restarted node does not depend on others to
+ * find them. An entry is a hint from whoever gave it, never a reason to trust the peer.
  */
 export const ADDRESS_BOOK_LIMITS = {
   peers: 1000,
@@ -14,11 +14,11 @@ export const ADDRESS_BOOK_LIMITS = {
   addressChars: 256,
   /** Changes are written together, at most this long after the first of them. */
   saveMs: 10_000,
-  /** A contact so short a time after the one before, at the same addresses, is no change: the whole book is written for one. */
+  /** A contact so soon after the one before, at the same addresses, is not a change: the whole book is written for each change. */
   sameMs: 10 * 60_000,
 } as const;
 
-/** Who said so, most believed first: the operator or the registration, the peer itself, a signed record, anybody. */
+/** The source of an address, most trusted first: the operator or the registration, the peer itself, a signed record, anybody. */
 export const ADDRESS_SOURCES = ['registered', 'connected', 'exchange', 'dht'] as const;
 export type AddressSource = (typeof ADDRESS_SOURCES)[number];
 
@@ -56,7 +56,7 @@ export interface AddressBook {
 export interface AddressBookComponents {
   readonly store: AddressStore;
   readonly env: Pick<Env, 'after' | 'now'>;
-  /** Registered peers are never put out of a full book. */
+  /** Registered peers are never evicted from a full book. */
   readonly isRegistered: (peerId: string) => boolean;
   readonly onSaveFailure: (error: unknown) => void;
 }

@@ -4,7 +4,7 @@ import { type AddressPolicy, type NamedBy, refusalOf } from '../wire/address-pol
 
 /** Whether a multiaddr may be kept and dialled, and what a name in one may lead to. */
 export interface DialRule {
-  /** `peerId` where it is known whom the address is said to belong to. */
+  /** `peerId` where it is known to whom the address is said to belong. */
   mayDial(address: Multiaddr, peerId: string | undefined): boolean;
   /** Why a connection to `ip`, which this name has led to, may not be made; undefined when it may. */
   nameRefusal(name: string, ip: string): string | undefined;
@@ -50,8 +50,8 @@ export function createDialRule(
 }
 
 /**
- * Whether an address that somebody told us may be dialled: TCP, and each host in it (the relay on the way, too) one that the
- * policy allows. Unix sockets, which the transport would dial, are none.
+ * Whether an address received from others may be dialled: TCP, and every host in it (including a relay's) allowed by the policy.
+ * Unix sockets, which the transport would dial, are not.
  */
 export function addressAllowed(address: Multiaddr, policy: AddressPolicy, by: NamedBy): boolean {
   const parts = address.getComponents();

@@ -12,7 +12,7 @@ import type { Target } from './supervisor-core.ts';
 const LOOK_UP_EVERY = 3;
 /** The sustained interval of DHT lookups, however many peers are absent: a lookup costs dials and the work of other nodes. */
 const LOOK_UP_AGAIN_MS = 10_000;
-/** Of them so many at once, when nobody was looked up for a while; the last ones are for peers that were not tried before. */
+/** This many of them at once if there was no lookup for a while; the last ones are for peers that were not tried before. */
 const LOOK_UP_BURST = 8;
 const KEPT_FOR_NEW = 2;
 /** One DHT lookup in addition to known addresses, which are dialled whatever its result. */
@@ -37,7 +37,7 @@ export class Dialer {
     this.#parts = parts;
   }
 
-  /** The peer id of who answered. Throws `no-address`, SelfDialError, and what libp2p throws. */
+  /** The peer id of the node that answered. Throws `no-address`, SelfDialError, and what libp2p throws. */
   async dial(target: Target, attempt: number, signal: AbortSignal): Promise<string> {
     const { libp2p, book } = this.#parts;
     const addresses =

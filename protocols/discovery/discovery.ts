@@ -23,7 +23,7 @@ export interface DiscoveryComponents {
   readonly book: AddressBook;
   /** One round trip over one connection. */
   readonly ping: (connection: Connection, signal: AbortSignal) => Promise<number>;
-  /** What fails in the ordinary course of things: a static message, and fields. */
+  /** Ordinary failures: a static message, and fields. */
   readonly onDebug: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -38,7 +38,7 @@ export interface DiscoveryOptions {
   readonly peerExchange?: boolean;
 }
 
-/** Finds peers and keeps them. What it finds are candidates, not members. */
+/** Finds peers and stays connected to them. What it finds are candidates, not members. */
 export interface Discovery {
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -46,9 +46,9 @@ export interface Discovery {
   setRegistered(peerIds: readonly string[]): void;
   /** Notes where a peer is (registration, a peer's URL) and dials it: at once when it is registered. */
   addPeer(peerId: string, addresses: readonly string[], source: AddressSource): void;
-  /** Dials a registered peer now: it was heard from. */
+  /** Dials a registered peer now: it has just been heard from. */
   dialNow(peerId: string): void;
-  /** Somebody else has heard from a registered peer: it is dialled before others that are absent. */
+  /** Another peer has heard from a registered peer: it is dialled before other absent ones. */
   heardOf(peerId: string): void;
   snapshot(): SupervisedPeer[];
   /** One of them; costs that one alone. */
@@ -190,7 +190,7 @@ class Libp2pDiscovery implements Discovery {
         if (peer.peerId === this.#self || !this.#parts.book.add(peer.peerId, peer.addresses, 'exchange'))
           continue;
         this.#supervisor.addCandidate(peer.peerId);
-        // only who is connected is exchanged
+        // only connected peers are asked
         this.#supervisor.heardOf(peer.peerId);
       }
     } catch (error) {
@@ -211,7 +211,7 @@ class Libp2pDiscovery implements Discovery {
   }
 }
 
-/** What the supervisor sees of libp2p: connections by their ids. */
+/** The supervisor's view of libp2p: connections by their ids. */
 function supervisorComponents(components: DiscoveryComponents): SupervisorComponents {
   const { env, libp2p, onDebug } = components;
   const dialer = new Dialer(components);

@@ -7,9 +7,8 @@ import { type Env, pause } from '../env.ts';
 import { sha256 } from '../wire/bytes.ts';
 
 /**
- * Meeting points in the DHT: every node says under one key per network, and one per network and region, that it is here,
- * and looks who else did. What it finds are candidates: anybody can write provider records, so nothing follows from them
- * but a dial.
+ * Rendezvous in the DHT: every node announces itself under one key per network, and one per network and region, and looks up who
+ * else did. The results are candidates: anybody can write provider records, so they are used only for dialling.
  */
 export const RENDEZVOUS_LIMITS = {
   /** Providers used from one lookup; more follow with the next. */

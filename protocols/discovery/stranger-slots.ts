@@ -1,6 +1,6 @@
 /** How strangers (connected, not registered) share the few slots there are for them. Times are milliseconds. */
 export const STRANGER_LIMITS = {
-  /** Time enough for identify, a question to the DHT and one for peers; nobody is put out before. */
+  /** Time enough for identify, a DHT query and a peer exchange; nobody is disconnected before. */
   graceMs: 10_000,
   /** Of the slots, the share that one public address range (/24, /48) may hold: a network of one owner is one crowd. */
   rangeShare: 1 / 4,
@@ -8,7 +8,7 @@ export const STRANGER_LIMITS = {
   rangeLeast: 2,
   /** Both sides may dial at once. */
   perPeer: 2,
-  /** Of the slots, the share for those who come in: a crowd must not keep this node from dialling a bootstrap address. */
+  /** The share of the slots for inbound connections: a crowd must not keep this node from dialling a bootstrap address. */
   inboundShare: 3 / 4,
 } as const;
 
@@ -26,13 +26,13 @@ export interface Stranger {
   readonly busy: boolean;
 }
 
-/** `free`; `none`: come again later; or who has to go for it. */
+/** `free`; `none`: try again later; or the connection to close. */
 export type Slot = 'free' | 'none' | { readonly evict: string };
 
 /**
- * Whether one more stranger may come, and who goes for it: an idle connection never holds a slot for good. The one that goes has
- * come in, has had its grace, is of the most crowded range, idle rather than busy, and the oldest of those. What this node dialled
- * itself stays.
+ * Whether one more stranger may connect, and which one is disconnected for it, so that an idle connection never holds a slot
+ * permanently. The one disconnected is inbound, past its grace time, of the most crowded range, idle rather than busy, and the
+ * oldest of those. Connections that this node dialled are kept.
  */
 export function slotFor(
   held: readonly Stranger[],

@@ -27,7 +27,7 @@ export const SUPERVISOR_LIMITS = {
   redialEveryMs: 1000,
   /** Of them so many at once, when the budget was not used for a while. */
   redialBurst: 16,
-  /** Of the dials at once, so many may be redials: a peer that is just heard from finds a free one. */
+  /** The share of concurrent dials for redials, so that a peer that has just been heard from finds a free one. */
   redials: 3,
   /** The next try comes after this share of the outage at most. */
   outageShare: 1 / 4,
@@ -43,7 +43,7 @@ export const SUPERVISOR_LIMITS = {
   strangerPingMs: 30_000,
   /** One round trip; the slowest satellite line takes one second. */
   pingTimeoutMs: 4000,
-  /** Candidates kept; the one heard of longest ago goes first. */
+  /** Candidates kept; the one heard from longest ago is evicted first. */
   candidates: 256,
   /** A candidate that failed so often is forgotten until somebody names it again. */
   candidateTries: 3,
@@ -69,7 +69,7 @@ export interface Entry {
   nextTryAt: number;
   /** How long the wait up to `nextTryAt` was. */
   wait: number;
-  /** Something was heard of it: its dial goes before all others. */
+  /** The peer has been heard from: its dial goes before all others. */
   heard: boolean;
 }
 
@@ -91,7 +91,7 @@ export interface SupervisorState {
   networkBackAt: number;
   /** Unless something happens, nothing is to be dialled before. */
   idleUntil: number;
-  /** What redials that fail may still cost, and when that was so. */
+  /** The budget for failing redials, and when it was last updated. */
   readonly redials: { left: number; at: number };
 }
 
@@ -203,7 +203,7 @@ function dialFailed(
   entry.dialing = false;
   entry.tries++;
   entry.outageSince ??= now;
-  // what was heard meanwhile may lead elsewhere than this dial has tried
+  // what was heard meanwhile may have other addresses than this dial has tried
   const outage = entry.heard ? 0 : now - entry.outageSince;
   retryIn(entry, backoff(outage, random(), absentOf(state)), now);
   const tired = entry.target.kind === 'candidate' && entry.tries >= SUPERVISOR_LIMITS.candidateTries;
@@ -262,7 +262,7 @@ function setRegistered(state: SupervisorState, peerIds: readonly string[], now: 
     if (before?.target.kind === 'registered') continue;
     add(state, { kind: 'registered', peerId }, now);
     const entry = state.entries.get(peerId);
-    // a dial under way goes on under its new kind
+    // a running dial continues under its new kind
     if (before?.dialing === true && entry !== undefined) entry.dialing = true;
     for (const link of state.links.values()) {
       if (link.peerId === peerId) link.nextPingAt = Math.min(link.nextPingAt, now + SUPERVISOR_LIMITS.pingMs);
@@ -276,7 +276,7 @@ function isConnected(state: SupervisorState, peerId: string | undefined): boolea
   return false;
 }
 
-/** The entries that a peer stands behind: itself, and the bootstrap addresses that led to it. */
+/** The entries of a peer: itself, and the bootstrap addresses that led to it. */
 function entriesOf(state: SupervisorState, peerId: string): Entry[] {
   return [...state.entries.values()].filter((entry) => entry.peerId === peerId);
 }
@@ -290,7 +290,7 @@ function opened(state: SupervisorState, id: string, peerId: string, now: number,
   const nextPingAt = now + every * (0.5 + random() / 2);
   state.links.set(id, { id, peerId, openedAt: now, nextPingAt, pinging: false, dead: false });
   for (const entry of entriesOf(state, peerId)) {
-    // a dial under way is paid for, and is told by `dialled`
+    // a running dial is already charged, and reported by `dialled`
     if (!entry.dialing) entry.tries = 0;
     entry.nextTryAt = now;
   }

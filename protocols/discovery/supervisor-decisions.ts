@@ -6,14 +6,14 @@ import {
   type Target,
 } from './supervisor-core.ts';
 
-/** What to do; each dial is answered by `dialled` or `dial-failed`, each ping by `pinged`. */
+/** The actions to take; each dial is answered by `dialled` or `dial-failed`, each ping by `pinged`. */
 interface SupervisorEffects {
   readonly dials: readonly { readonly key: string; readonly target: Target; readonly attempt: number }[];
   readonly pings: readonly string[];
   readonly closes: readonly string[];
 }
 
-/** What is to be done now. Marks what it returns as under way. */
+/** The actions due now. Marks those it returns as in progress. */
 export function decide(state: SupervisorState, now: number, random: () => number): SupervisorEffects {
   return { ...decideLinks(state, now, random), dials: decideDials(state, now) };
 }
@@ -69,7 +69,7 @@ function decideDials(state: SupervisorState, now: number): SupervisorEffects['di
       next = Math.min(next, now + (1 - state.redials.left) * SUPERVISOR_LIMITS.redialEveryMs);
     }
   }
-  // Of what is due and finds no place the next look is at once.
+  // If something due finds no free dial, it is checked again at once.
   state.idleUntil = due.length > 0 ? now : next;
   due.sort(
     (a, b) => Number(b.heard) - Number(a.heard) || rank(a) - rank(b) || overdue(b, now) - overdue(a, now),

@@ -48,7 +48,7 @@ export interface Supervisor {
   addCandidate(peerId: string): void;
   /** Tries a peer now, whatever its wait. */
   dialNow(peerId: string): void;
-  /** A registered peer is said to be there: its next redial comes before those of others. */
+  /** A registered peer is said to be reachable: its next redial comes before those of others. */
   heardOf(peerId: string): void;
   snapshot(): SupervisedPeer[];
   /** One of them; costs that one alone. */
@@ -196,7 +196,7 @@ class HostSupervisor implements Supervisor {
       await this.#parts.ping(linkId, this.#within(SUPERVISOR_LIMITS.pingTimeoutMs));
       this.#happened({ type: 'pinged', linkId, result: 'ok' });
     } catch (error) {
-      // This machine stood still: what was late is not the peer's.
+      // This machine was suspended: a late answer is not the peer's fault.
       const stalled = monotonic() - started > SUPERVISOR_LIMITS.pingTimeoutMs + 1000;
       if (!stalled) this.#parts.onFailure('ping', linkId, error);
       const inconclusive = stalled || this.#stopping.signal.aborted;

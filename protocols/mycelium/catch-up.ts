@@ -77,7 +77,7 @@ export class CatchUpPlan {
     this.#pullsWhileFailing = options.pullsWhileFailing ?? 1;
   }
 
-  /** A peer has something of this feed that is lacking here. False when there is no room to note it. */
+  /** A peer has entries of this feed that are missing here. False when there is no room to record it. */
   want(peer: string, group: Pick<FrontierGroup, 'author' | 'channel'>): boolean {
     const id = feedId(group);
     const known = this.#wanted.get(id);
@@ -118,13 +118,13 @@ export class CatchUpPlan {
     else this.#first.set(peer, left);
   }
 
-  /** A peer has connected anew: what failed over the connection before says nothing about this one. */
+  /** A peer has reconnected: failures over the previous connection say nothing about this one. */
   reconnected(peer: string): void {
     this.#fails.delete(peer);
     for (const key of this.#pausedUntil.keys()) if (key.startsWith(`${peer}|`)) this.#pausedUntil.delete(key);
   }
 
-  /** Pulls to start now. `reachable` says who is connected. */
+  /** Pulls to start now. `reachable` says which peers are connected. */
   next(now: number, reachable: (peer: string) => boolean): { peer: string; need: Need }[] {
     const starts: { peer: string; need: Need }[] = [];
     for (const wanted of this.#wanted.values()) {
@@ -157,7 +157,7 @@ export class CatchUpPlan {
       if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
       if (load > 0 && this.#running - this.#busy.size >= CATCH_UP_LIMITS.further) continue;
       if (failing && this.#failing >= CATCH_UP_LIMITS.pullsOfFailing) continue;
-      // Who failed last comes last, also when it shows the feed again and again.
+      // The peer that failed last comes last, even if it shows the feed repeatedly.
       const cost = (wanted.failed.get(peer) ?? 0) * CATCH_UP_LIMITS.pullsPerPeer + load;
       if (cost < least) {
         best = peer;
@@ -174,7 +174,7 @@ export class CatchUpPlan {
     return holders !== undefined && holders.size > (holders.has(peer) ? 1 : 0);
   }
 
-  /** A pull has ended; `behind` says whether something that was shown is still lacking. */
+  /** A pull has ended; `behind` says whether something that was shown is still missing. */
   ended(peer: string, need: Need, ok: boolean, behind: boolean, now: number): void {
     this.#running--;
     const load = (this.#busy.get(peer) ?? 1) - 1;
@@ -197,7 +197,7 @@ export class CatchUpPlan {
     wanted.failed.set(peer, failed);
     if (!wanted.again) {
       if (this.#pausedUntil.size > CATCH_UP_LIMITS.wanted) this.#pausedUntil.clear();
-      // What it has was taken or could not be: the others first, then it again after a pause.
+      // What it has was received or could not be: other peers first, then it again after a pause.
       if ((ok && behind) || failed >= this.#tries) wanted.holders.delete(peer);
       else this.#pausedUntil.set(`${peer}|${need.id}`, now + CATCH_UP_LIMITS.retryMs);
       if (wanted.holders.size === 0) this.#drop(need.id);

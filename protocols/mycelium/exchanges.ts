@@ -35,7 +35,7 @@ export class Exchanges {
   readonly #stopping = new AbortController();
   readonly #running = new OpenWork();
   #timer: Timer | undefined;
-  /** Peers that were not told of something. */
+  /** Peers that missed an announcement. */
   readonly #missed = new Map<string, Timer>();
 
   constructor(parts: ExchangesParts) {
@@ -64,7 +64,7 @@ export class Exchanges {
     await this.#running.close();
   }
 
-  /** A peer could not be told of something: its frontier is exchanged soon, while it is connected. */
+  /** A peer could not be notified of an entry: its frontier is exchanged soon, while it is connected. */
   missed(peer: string): void {
     const { env, libp2p } = this.#parts;
     if (this.#stopping.signal.aborted || this.#missed.has(peer)) return;
@@ -76,7 +76,7 @@ export class Exchanges {
     this.#missed.set(peer, timer);
   }
 
-  /** Exchanges frontiers over a connection. False when it failed; a peer that is not to be asked is none of its failures. */
+  /** Exchanges frontiers over a connection. False when it failed; a peer that must not be asked does not count as a failure. */
   async exchange(connection: PeerConnection): Promise<boolean> {
     return this.#running.isClosed || this.#running.note(this.#exchange(connection));
   }

@@ -4,9 +4,10 @@ import { bytesEqual, concat } from '../wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 
 /**
- * Signed entries in a file, carried by hand where there is no network: a first line, a line of JSON that says from whom and for whom, the items of an `application/cbor-seq` answer one
- * behind the other, and as the last item of that sequence `[3, count and sha256]`: 8 bytes with the number of items before it, big-endian,
- * and SHA-256 over all bytes before it. Every entry proves itself; the end only tells that a file is whole.
+ * Signed entries in a file, transferred by hand where there is no network: a first line, a line of JSON that names sender and
+ * recipient, the items of an `application/cbor-seq` answer, concatenated, and as the last item of that sequence `[3, count and
+ * sha256]`: 8 bytes with the number of items before it, big-endian, and SHA-256 over all bytes before it. Every entry is verifiable
+ * by itself; the end only shows that a file is complete.
  */
 const FEED_MAGIC: Uint8Array = new TextEncoder().encode('agrinet-feed 1\n');
 

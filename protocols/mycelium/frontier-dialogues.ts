@@ -14,7 +14,7 @@ import type { FrontierGroup, FrontierPage } from './frontier-page.ts';
 import { type FrontierStream, type ShownFrontier, wholeFrontier } from './frontier-stream.ts';
 import type { FrontierView } from './frontier-view.ts';
 
-/** What the two sides of one version of the protocol say to each other. */
+/** The messages of the two sides in one version of the protocol. */
 export interface FrontierDialogue {
   ask(stream: FrontierStream): AsyncGenerator<FrontierPage, void>;
   answer(stream: FrontierStream): Promise<ShownFrontier>;
@@ -42,8 +42,8 @@ export class WholePages implements FrontierDialogue {
 }
 
 /**
- * `frontier/2`: digests first, then the pages of the places that differ. Each side compares what it shows the other: a private channel stands
- * in it for a participant alone. What is equal is not sent, and each takes its own for that of the other.
+ * `frontier/2`: digests first, then the pages of the places that differ. Each side compares what it would show the other: a private
+ * channel is included for a participant only. Groups that are equal are not sent, and each side uses its own for those of the other.
  */
 export class DigestsFirst implements FrontierDialogue {
   readonly #viewFor: (peer: string, covers: Coverage, turn: Pick<CpuTurn, 'pause'>) => Promise<FrontierView>;

@@ -7,7 +7,7 @@ import { encodeGroup, type FrontierGroup } from './frontier-page.ts';
 
 /** The groups of a frontier are spread over so many places, each of which is compared by its digest. */
 export const FRONTIER_PLACES = 256;
-/** Of the digest of a place, bytes: nobody finds two sets of groups with the same one. */
+/** Bytes of the digest of a place: enough that nobody finds two sets of groups with the same one. */
 const PLACE_BYTES = 16;
 const ROOT_BYTES = 32;
 /** Values of a message: what its sender knows, and three more. */
@@ -18,7 +18,7 @@ export function groupPlace({ author, channel }: Pick<FrontierGroup, 'author' | '
   return parseInt(sha256Hex(`${author}|${channel}`).slice(0, 2), 16);
 }
 
-/** SHA-256 of a group as it stands on a page, hex. */
+/** SHA-256 of a group as encoded on a page, hex. */
 export function groupHash(group: FrontierGroup): string {
   return sha256Hex(encodeCbor(encodeGroup(group)));
 }
@@ -60,13 +60,13 @@ export function differingPlaces(mine: Uint8Array, theirs: Uint8Array): number[] 
   );
 }
 
-/** What an asker begins with: all that it knows, and the digest of its frontier. */
+/** The requester's first message: all that it knows, and the digest of its frontier. */
 export interface Opening {
   readonly knows: Coverage;
   readonly root: Uint8Array;
 }
 
-/** What it is answered: all that the other knows, and the digests of its places unless the frontiers are equal. */
+/** The answer: all that the other side knows, and the digests of its places unless the frontiers are equal. */
 export interface OpeningAnswer {
   readonly knows: Coverage;
   readonly digests: Uint8Array | undefined;

@@ -14,10 +14,11 @@ import type { FrontierView } from './frontier-view.ts';
 import type { Access } from './ports.ts';
 
 /**
- * Frontier exchange. `/agrinet/<network>/frontier/2`: the asker sends the digest of its frontier; the other answers that its own is the same, or
- * with the digests of its places, and then both send, in pages, what they hold at those that differ. `/agrinet/<network>/frontier/1`, for peers
- * that speak no other: the asker sends all its pages and closes its side, and the other does the same. Afterwards each knows what the other has. A private
- * channel stands only in what its participants are shown. Not guaranteed: that either still has the same a moment later.
+ * Frontier exchange. `/agrinet/<network>/frontier/2`: the requester sends the digest of its frontier; the responder answers that its
+ * own is the same, or with the digests of its places, and then both send, in pages, what they hold at those that differ.
+ * `/agrinet/<network>/frontier/1`, for peers that support no other: the requester sends all its pages and closes its side, and the
+ * responder does the same. Afterwards each knows what the other has. A private channel is shown only to its participants. Not
+ * guaranteed: that either still has the same a moment later.
  */
 export const FRONTIER_LIMITS = {
   /** Pages in one exchange: about 10,000 feeds; a longer frontier is shown in turns. */
@@ -50,7 +51,7 @@ export interface FrontierComponents {
 export interface FrontierProtocol {
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Shows a peer this node's frontier and reads that of the peer, page by page; there is no total digest in it. */
+  /** Shows a peer this node's frontier and reads that of the peer, page by page; it contains no total digest. */
   ask(connection: PeerConnection, signal: AbortSignal): AsyncGenerator<FrontierPage, string>;
 }
 

@@ -12,7 +12,7 @@ export interface FrontierGroup {
   readonly author: PeerId;
   readonly channel: Channel;
   readonly items: readonly FrontierItem[];
-  /** Digest over the author's public records, hex; empty for a private channel. Over which collections, says who shows it. */
+  /** Digest over the author's public records, hex; empty for a private channel. The sender says which collections it covers. */
   readonly digest: string;
 }
 
@@ -21,17 +21,17 @@ export interface FrontierPage {
   /** All that its sender knows, the same on every page. */
   readonly knows: Coverage;
   readonly groups: readonly FrontierGroup[];
-  /** Groups that were compared and not sent: its sender holds the same of them as this node, which holds all that they stand for. */
+  /** Groups that were compared and not sent: their sender holds the same of them as this node, which holds everything they cover. */
   readonly same?: readonly FrontierGroup[];
 }
 
-/** What stands on each page of a frontier: as little as it takes to say so, because a page is encoded when its turn comes. */
+/** The contents of each page of a frontier, described compactly, because a page is encoded only when it is sent. */
 export function frontierPages(groups: readonly FrontierGroup[]): FrontierGroup[][] {
   const pages: FrontierGroup[][] = [];
   let page: FrontierGroup[] = [];
   let size = KNOWS_COST;
   for (const group of groups) {
-    // A group with more epochs than fit a page is shown in parts; `isBehind` looks at items one by one.
+    // A group with more epochs than fit on a page is shown in parts; `isBehind` checks items one by one.
     for (let at = 0; at < Math.max(1, group.items.length); at += ITEMS_PER_GROUP) {
       const part =
         group.items.length <= ITEMS_PER_GROUP
@@ -59,7 +59,7 @@ export function encodePage(groups: readonly FrontierGroup[], knows: Coverage = O
   return encodeCbor([coverageList(knows), groups.map(encodeGroup)]);
 }
 
-/** One group as it stands on a page. */
+/** One group as encoded on a page. */
 export function encodeGroup({ author, channel, digest, items }: FrontierGroup): Cbor {
   const encoded = items.map((i) => [
     fromHex(i.epoch),
@@ -76,7 +76,7 @@ export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
 }
 
 const ITEMS_PER_GROUP = 500;
-/** What a sender knows takes at most so many bytes: a name of 32, an integer and the heads. */
+/** The maximum size of what a sender knows, bytes: per collection a name of 32, an integer and the CBOR heads. */
 const KNOWS_COST = 16 + LIMITS.knownCollections * 44;
 /** Values in a full page, whose shortest item takes 46 bytes and is five of them. */
 const PAGE_ITEMS = Math.ceil(LIMITS.frontierBytes / 46) * 5 + LIMITS.knownCollections * 3 + 16;
@@ -108,8 +108,8 @@ function decodeItem(item: unknown): FrontierItem {
 }
 
 /**
- * Reads `[epoch, seq, hash, fork or null]`; undefined for anything else. Where nothing is held there is no hash, and of a forked epoch it may
- * be that what is below the fork is not held.
+ * Reads `[epoch, seq, hash, fork or null]`; undefined for anything else. Where nothing is held there is no hash; in a forked epoch,
+ * what is below the fork may not be held.
  */
 export function readFrontierItem(item: unknown): FrontierItem | undefined {
   if (!Array.isArray(item) || item.length !== 4) return undefined;

@@ -9,8 +9,8 @@ import { decodeFrontier, type FrontierPage } from './frontier-page.ts';
 import { bytesPlace } from './range-item.ts';
 
 /**
- * A frontier over HTTP, `application/cbor-seq`: its pages, each as a byte string, and as the last item 32 bytes, the total digest. It is read page by
- * page: a megabyte of JSON is 40 ms in which nobody else is served, and sixteen of them were 550 MB.
+ * A frontier over HTTP, `application/cbor-seq`: its pages, each as a byte string, and as the last item 32 bytes, the total digest.
+ * It is read page by page: a megabyte of JSON blocks the thread for 40 ms, and sixteen of them took 550 MB.
  */
 export const FRONTIER_SEQUENCE = 'application/cbor-seq';
 
@@ -29,8 +29,9 @@ export function sequenceItem(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Reads pages as they come; returns the total digest, hex. Gives way between pages. Throws `frontier-malformed`, what reading a page throws,
- * and `stream-truncated` for a sequence that ends too early: behind a proxy that speaks HTTP/1.0 nothing else tells of a source that was stopped.
+ * Reads pages as they arrive; returns the total digest, hex. Yields between pages. Throws `frontier-malformed`, what reading a page
+ * throws, and `stream-truncated` for a sequence that ends too early: behind a proxy that uses HTTP/1.0, nothing else shows that the
+ * source was stopped.
  */
 export async function* readFrontierSequence(
   source: AsyncIterable<Uint8Array>,
@@ -38,7 +39,7 @@ export async function* readFrontierSequence(
 ): AsyncGenerator<FrontierPage, string> {
   const queue = new ByteQueue();
   const turn = new CpuTurn(env);
-  /** An item of a digest's length: only when nothing follows it, it is no page. */
+  /** An item as long as a digest is the digest only if nothing follows it; otherwise it is a page. */
   let held: Uint8Array | undefined;
   let pages = 0;
   for await (const chunk of source) {
@@ -65,7 +66,7 @@ export async function* readFrontierSequence(
   return hex(held);
 }
 
-/** What has a digest's length and is no page was a digest, with something behind it. */
+/** An item as long as a digest that is not a page was a digest followed by something. */
 function pageOf(item: Uint8Array): FrontierPage {
   try {
     return decodeFrontier(item);

@@ -9,13 +9,13 @@ import { GatheredGroups } from './gathered-groups.ts';
 
 /** The frontier that a peer has shown. */
 export interface ShownFrontier {
-  /** What was sent, and what this node holds alike without all that it stands for. */
+  /** What was sent, and what is equal on this node that does not hold everything it covers. */
   readonly groups: readonly FrontierGroup[];
-  /** What this node holds alike and whole: nothing of it is missing on either side. */
+  /** Groups that are equal and complete on this node: nothing of them is missing on either side. */
   readonly same: readonly FrontierGroup[];
   /** All that the peer knows. */
   readonly knows: Coverage;
-  /** What its digests are over. */
+  /** The collections that its digests cover. */
   readonly covers: Coverage;
 }
 
@@ -30,10 +30,13 @@ export interface FrontierStreamParts {
   readonly soon: () => AbortSignal;
 }
 
-/** The frames of one exchange of frontiers with a peer. What reading throws is `frontier-malformed`, `not-canonical`, `stream-truncated` or that of the stream. */
+/**
+ * The frames of one frontier exchange with a peer. Reading throws `frontier-malformed`, `not-canonical`, `stream-truncated` or the
+ * stream's errors.
+ */
 export class FrontierStream {
   readonly #parts: FrontierStreamParts;
-  /** Work on what this peer asks and sends gives way to others. */
+  /** Work on this peer's requests and data yields to other work. */
   readonly turn: CpuTurn;
 
   constructor(parts: FrontierStreamParts) {
@@ -80,7 +83,10 @@ export class FrontierStream {
   }
 }
 
-/** All pages of a frontier, one group of each feed; what its sender knows stands on the first. Throws what reading them throws, and `frontier-malformed`. */
+/**
+ * All pages of a frontier, one group per feed; what its sender knows is on the first. Throws what reading them throws, and
+ * `frontier-malformed`.
+ */
 export async function wholeFrontier(
   pages: AsyncIterable<FrontierPage>,
 ): Promise<Omit<ShownFrontier, 'covers'>> {

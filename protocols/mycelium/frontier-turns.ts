@@ -2,9 +2,10 @@ import { type FrontierGroup, frontierPages } from './frontier-page.ts';
 import { promisingFeeds } from './owed-feeds.ts';
 
 /**
- * A frontier too long for one exchange is shown in parts: refused whole, nothing of it would ever be caught up. Each exchange begins at a
- * page of chance: were all peers told by one count, one that asks at every second turn would see the same half for ever. Each part has the
- * feeds that hold the peer's own promises at its head, because the peer takes that part for an answer about them.
+ * A frontier too long for one exchange is shown in parts: if it were refused as a whole, nothing of it would ever be caught up. Each
+ * exchange begins at a random page: with one counter for all peers, a peer that asks at every second turn would always see the same
+ * half. Each part begins with the feeds that may contain the peer's own commitments, because the peer takes that part as an answer
+ * about them.
  */
 export class FrontierTurns {
   readonly #most: number;
@@ -28,7 +29,7 @@ export class FrontierTurns {
     return [...first, ...this.#some(others, this.#most - first.length)];
   }
 
-  /** Pages one behind the other, after the last one the first; each once. */
+  /** Pages in order, the first following the last; each once. */
   #some(pages: readonly FrontierGroup[][], most: number): FrontierGroup[][] {
     const from = Math.floor(this.#random() * pages.length);
     const beyond = Math.max(0, from + most - pages.length);

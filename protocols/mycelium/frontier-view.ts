@@ -4,11 +4,11 @@ import { frontierRoot, placeDigests, type PlacedHash } from './frontier-digest.t
 /** One group of a frontier that is compared. */
 export interface ViewedGroup extends PlacedHash {
   readonly group: FrontierGroup;
-  /** Whether all is held that it stands for. */
+  /** Whether everything that it covers is held. */
   readonly isWhole: boolean;
 }
 
-/** What both sides hold alike, by what is to be done about it. */
+/** The groups that are equal on both sides, by what has to be done about them. */
 export interface EqualGroups {
   /** Nothing of these can be missing on either side. */
   readonly same: readonly FrontierGroup[];

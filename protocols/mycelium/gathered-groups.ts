@@ -3,15 +3,15 @@ import type { FrontierItem } from '../feed/frontier.ts';
 import type { FeedName } from '../ledger/types.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 
-/** What was shown of one feed: the items of its groups after the first are put together only where there are any. */
+/** What was shown of one feed: the items of further groups are joined only where there are any. */
 interface Gathered {
   readonly first: FrontierGroup;
   items?: Map<string, FrontierItem>;
 }
 
 /**
- * The groups of a frontier that somebody shows, those of one author and channel put together: whoever goes through them afterwards looks
- * at each feed once. A group costs what is held of its feed, and there may be tens of thousands of groups; so no epoch stands twice.
+ * The groups of a frontier shown by a peer, those of one author and channel joined, so that each feed is examined once. Examining a
+ * group costs in proportion to what is held of its feed, and there may be tens of thousands of groups; so no epoch may appear twice.
  */
 export class GatheredGroups {
   readonly #feeds = new Map<string, Gathered>();

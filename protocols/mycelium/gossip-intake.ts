@@ -8,7 +8,7 @@ import type { Access } from './ports.ts';
 import type { PullEvent } from './pull-event.ts';
 
 export const GOSSIP_LIMITS = {
-  /** Gossip messages being admitted; above it they are ignored and catch-up brings them. */
+  /** Gossip messages being admitted; above it they are ignored, and catch-up fetches the entries. */
   admitting: 512,
 } as const;
 
@@ -19,7 +19,7 @@ export interface GossipIntakeParts {
   readonly ledger: Pick<Ledger, 'receive' | 'receiveProof'>;
   readonly access: Pick<Access, 'mayReplicate'>;
   readonly follows: (author: PeerId) => boolean;
-  /** A peer has told of an entry that it has. */
+  /** A peer has announced an entry. */
   readonly onAnnouncement: (peer: string, announcement: Announcement) => void;
   readonly onEvent: (event: PullEvent) => void;
 }
@@ -80,7 +80,7 @@ export class GossipIntake {
     return result?.kind === 'reject' ? 'reject' : 'ignore';
   }
 
-  /** Forwarded when it changed something here. One put off until tomorrow is not the sender's fault: others may take it today. */
+  /** Forwarded when it changed something here. A deferred one is not the sender's fault: others may accept it today. */
   #proofVerdict(from: string, outcome: ProofOutcome): GossipVerdict {
     if (outcome === 'exceeded') this.#refused(from, 'forks-exceeded');
     return outcome === 'new' ? 'accept' : 'ignore';

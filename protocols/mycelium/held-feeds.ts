@@ -18,7 +18,10 @@ export interface HeldFeedsParts {
   readonly follows: (author: PeerId) => boolean;
 }
 
-/** The feeds of this node against those of others: what is missing here, how to ask for it, and the way in. The same for every transport. */
+/**
+ * Compares this node's feeds with those of others: what is missing here, how to ask for it, and admitting it. The same for every
+ * transport.
+ */
 export class HeldFeeds {
   readonly #parts: HeldFeedsParts;
 

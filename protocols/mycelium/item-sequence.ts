@@ -3,14 +3,15 @@ import { ByteQueue } from '../wire/byte-queue.ts';
 import { type ItemPlace, itemPlace, type RangeItem } from './range-item.ts';
 
 /**
- * Range items over HTTP, `application/cbor-seq` (RFC 8742): the dag-cbor of `[0, entry]`, `[1, proof]` or `[2, erasure]`, one behind the other
- * and nothing between them. They come in the order of a range answer, so whoever reads may stop anywhere and ask again.
+ * Range items over HTTP, `application/cbor-seq` (RFC 8742): the dag-cbor of `[0, entry]`, `[1, proof]` or `[2, erasure]`,
+ * concatenated without separators. They are in the order of a range answer, so a reader may stop anywhere and ask again.
  */
 export const ITEM_SEQUENCE = 'application/cbor-seq';
 
 /**
- * Reads a sequence strictly, item by item; no more than one is held, and it is looked at no further than its head. Throws `range-malformed`, and
- * `stream-truncated` where it ends inside an item: behind a proxy that speaks HTTP/1.0 nothing else tells of a source that was stopped.
+ * Reads a sequence strictly, item by item; no more than one is held, and only its head is examined. Throws `range-malformed`, and
+ * `stream-truncated` where it ends inside an item: behind a proxy that uses HTTP/1.0, nothing else shows that the source was
+ * stopped.
  */
 export async function* decodeItems(source: AsyncIterable<Uint8Array>): AsyncGenerator<RangeItem> {
   const queue = new ByteQueue();

@@ -6,7 +6,7 @@ import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 
-/** That an entry exists; who lacks it pulls it. */
+/** Announces that an entry exists; nodes that do not hold it pull it. */
 export interface Announcement {
   readonly author: PeerId;
   readonly channel: Channel;
@@ -16,7 +16,7 @@ export interface Announcement {
   readonly hash: string;
 }
 
-/** What one gossip message carries: an entry, the announcement of a large one, or a proof of equivocation. */
+/** The contents of a gossip message: an entry, the announcement of a large one, or a proof of equivocation. */
 export type GossipMessage =
   | { readonly kind: 'entry'; readonly bytes: Uint8Array }
   | { readonly kind: 'announcement'; readonly announcement: Announcement }

@@ -43,16 +43,16 @@ export interface MyceliumComponents {
 }
 
 /**
- * Mycelium moves entries. Gossip tells quickly and guarantees nothing; what it missed shows in the frontiers, which are
- * exchanged on every connection, on a gap and every 45 s ± 50 % with a random peer, and is pulled as ranges from anybody who
- * has it. Guaranteed, as long as a holder can be reached now and then: everything arrives. Not guaranteed: when.
+ * Mycelium replicates entries. Gossip is fast and guarantees nothing; what it missed shows in the frontiers, which are exchanged on
+ * every connection, on a gap and every 45 s ± 50 % with a random peer, and is pulled as ranges from any holder. Guaranteed, as long
+ * as a holder can be reached now and then: everything arrives. Not guaranteed: when.
  */
 export interface Mycelium {
   start(): Promise<void>;
   stop(): Promise<void>;
   /** A peer has connected: exchange frontiers. */
   connected(connection: PeerConnection): void;
-  /** A peer listens to gossip from now on: what was told since the exchange at its connection has passed it by. */
+  /** A peer listens to gossip from now on: it has missed what was published since the exchange at its connection. */
   subscribed(peer: string): void;
   /** One gossip message; says whether to forward it, drop it, or hold it against the sender. */
   gossiped(data: Uint8Array, from: string): Promise<GossipVerdict>;
@@ -64,7 +64,7 @@ export interface Mycelium {
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
   /** How many whole frontiers a peer has shown since the start. */
   frontiersShown(peer: string): number;
-  /** What each peer's version knows, and what its last digests are over; undefined before its first frontier. */
+  /** What each peer's version knows, and what its last digests cover; undefined before its first frontier. */
   coverageOf(peer: string): PeerCoverage | undefined;
   readonly pending: number;
 }
@@ -111,7 +111,7 @@ class NodeMycelium implements Mycelium {
     this.#direct = createAnnounceProtocol(
       {
         ...components,
-        // Only private channels are told of so.
+        // Only entries of private channels are announced this way.
         onFailure: (peer, error) => onFailure(peer, error, { private: true }),
         onAnnouncement: (connection, a) => puller.announced(connection.remotePeer.toString(), a),
       },

@@ -1,4 +1,4 @@
-/** What a peer loses that has sent what no honest node can have sent. */
+/** The consequences for a peer that has sent what no honest node can have sent. */
 export const OFFENCE_LIMITS = {
   /** How long nothing is pulled from it and its frontiers are ignored, milliseconds; doubled after each further offence. */
   firstMs: 60_000,
@@ -32,7 +32,10 @@ interface Offender {
 export class Offences {
   readonly #offenders = new Map<string, Offender>();
 
-  /** Notes how an exchange with a peer failed. The time that it costs the peer, milliseconds; undefined when it is no offence. */
+  /**
+   * Records how an exchange with a peer failed. Returns for how long the peer is disregarded, milliseconds; undefined when it is not
+   * an offence.
+   */
   note(peer: string, code: string, now: number): number | undefined {
     if (!INVALID.has(code)) return undefined;
     const known = this.#offenders.get(peer);

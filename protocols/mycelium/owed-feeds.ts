@@ -13,8 +13,8 @@ export interface OwedParts {
 }
 
 /**
- * Of a frontier the feeds in which promises of this node stand: its own, and in private channels where it has one those of the
- * others too. Its `accept` has no effect as long as the contract that it accepts is not held.
+ * The feeds of a frontier that may contain commitments of this node: its own, and, in private channels in which it has one, those of
+ * the others too. Its `accept` has no effect as long as the contract that it accepts is not held.
  */
 export function promisingFeeds(
   groups: readonly FrontierGroup[],
@@ -29,8 +29,8 @@ export function promisingFeeds(
 }
 
 /**
- * What each peer has shown of the feeds that hold promises and what is not held here yet. Only whole frontiers enter: an announcement
- * tells of one feed and nothing of the others.
+ * What each peer has shown of the feeds that may contain commitments and what is not held here yet. Only complete frontiers count:
+ * an announcement is about one feed and says nothing of the others.
  */
 export class OwedFeeds {
   readonly #parts: OwedParts;
@@ -41,7 +41,10 @@ export class OwedFeeds {
     this.#parts = parts;
   }
 
-  /** Of a peer's frontier, one group of each feed, what is owed: to be `noted`. Gives way: a peer may show thousands of feeds as this node's own. */
+  /**
+   * What is owed of a peer's frontier, one group per feed: to be `noted`. Yields: a peer may show thousands of feeds as this node's
+   * own.
+   */
   async owedOf(
     groups: readonly FrontierGroup[],
     turn: Pick<CpuTurn, 'pause'>,
@@ -60,7 +63,7 @@ export class OwedFeeds {
     return this.isHeld(peer);
   }
 
-  /** Something of this feed was taken in, from whomever: the peers that nothing is owed of any more. */
+  /** Entries of this feed were admitted, from whichever peer: returns the peers that no longer owe anything. */
   taken(feed: FeedName): string[] {
     const id = feedId(feed);
     return [...this.#owed].flatMap(([peer, owed]) => {
@@ -71,7 +74,7 @@ export class OwedFeeds {
     });
   }
 
-  /** True when this peer has shown its frontier and nothing of it is owed. */
+  /** True when this peer has shown its frontier and owes nothing of it. */
   isHeld(peer: string): boolean {
     const owed = this.#owed.get(peer);
     if (owed === undefined) return false;
@@ -79,7 +82,7 @@ export class OwedFeeds {
     return owed.size === 0;
   }
 
-  /** What a held header names and nobody has does not count: this is about what the peer can give back. */
+  /** What a held header names and nobody has does not count: this is about what the peer can return. */
   #lacks({ author, channel, items }: FrontierGroup): boolean {
     return lacksShown(this.#parts.source.feeds(author, channel), items);
   }

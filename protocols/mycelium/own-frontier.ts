@@ -10,7 +10,7 @@ import type { FrontierGroup } from './frontier-page.ts';
 import { FrontierView, type ViewedGroup } from './frontier-view.ts';
 import type { Access, FeedSource } from './ports.ts';
 
-/** Groups between two looks at the CPU that was used. */
+/** Groups between two checks of the CPU used. */
 const STEP = 64;
 
 export interface OwnFrontierParts {
@@ -35,7 +35,9 @@ export function ownFrontierFor(
   return groups;
 }
 
-/** A private channel is shown to its participants; and what is held of feeds with a gap is not what others mean by such a frontier. */
+/**
+ * A private channel is shown to its participants; what is held of feeds with a gap is not what others understand by such a frontier.
+ */
 function isShown(
   { source, access }: Pick<OwnFrontierParts, 'source' | 'access'>,
   peer: string | undefined,
@@ -50,7 +52,7 @@ interface KnownGroup extends ViewedGroup {
   readonly feeds: readonly FeedState[];
 }
 
-/** This node's frontier as it is compared with those of peers. What has not moved since the last one is not hashed again. */
+/** This node's frontier for comparison with those of peers. What has not changed since the last one is not hashed again. */
 export class OwnFrontier {
   readonly #parts: OwnFrontierParts;
   /** By the first feed of a group: one that moves is another object. */

@@ -14,18 +14,18 @@ import type { RangeItem } from './range-item.ts';
  * Copying objects of objects would cost the receiving thread as much as reading the bytes.
  */
 
-/** Items of a frame. Their bytes stand one behind the other. */
+/** Items of a frame. Their bytes are concatenated. */
 export interface PackedItems {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly items: readonly PackedItem[];
-  /** What the ops of all entries say, one behind the other; of one that was erased nothing. */
+  /** The content of the ops of all entries, in order; nothing for an erased op. */
   readonly ops: readonly PackedOp[];
 }
 
 interface PackedItem {
   readonly kind: RangeItem['kind'];
   readonly length: number;
-  /** Of an entry that was read and stands by itself. */
+  /** For an entry that was read and is valid by itself. */
   readonly read?: PackedEntry;
 }
 
@@ -36,15 +36,16 @@ interface PackedEntry {
   /** Bytes of its envelope and of the payload in that. */
   readonly envelope: number;
   readonly payload: number;
-  /** Bytes of each op; `ERASED` of one that stands as its hash. */
+  /** Bytes of each op; `ERASED` for one that is replaced by its hash. */
   readonly body: readonly number[];
 }
 
 const ERASED = -1;
 
 /**
- * Most ops are changes that set fields and replace nothing. They stand as `CREATION`, key, collection, actor, seq, start op, time, `deps`
- * (0 for the genesis alone), hash, whether it creates, and the values by field; all others as they are, with the name for the collection.
+ * Most ops are changes that set fields and replace nothing. They are encoded as `CREATION`, key, collection, actor, seq, start op,
+ * time, `deps` (0 for the genesis alone), hash, whether it creates, and the values by field; all others unchanged, with the name for
+ * the collection.
  */
 type PackedOp =
   | number
@@ -62,7 +63,7 @@ interface NamedOp {
 const CREATION = 1;
 const GENESIS = 0;
 
-/** An entry that stands by itself, and what its ops say, those left out that were erased. */
+/** An entry that is valid by itself, and the content of its ops without the erased ones. */
 export interface ReadItem {
   readonly entry: Entry;
   readonly ops: readonly ReadOp[];
@@ -166,7 +167,7 @@ export function unpacked({ bytes, items, ops }: PackedItems): RangeItem[] {
 const headOf = (length: number): number =>
   length < 24 ? 1 : length < 0x1_00 ? 2 : length < 0x1_00_00 ? 3 : 5;
 
-/** What stands before the 64 bytes of the signature, and before the key. */
+/** The bytes before the 64 of the signature, and before the key. */
 const SIGNATURE = 64;
 const SIGNATURE_HEAD = 2;
 const KEY_AT = 6;

@@ -12,7 +12,7 @@ export interface FeedSource extends Gaps {
   entriesFrom(feedNo: number, from: number, to: number): AsyncIterable<Uint8Array>;
   entry(feedNo: number, seq: number): Promise<{ readonly hash: string } | undefined>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
-  /** Authors' words for what is erased in the entries `from` to `to`, by sequence. */
+  /** Erasures of the entries `from` to `to`, by sequence. */
   erasures(
     feed: Pick<FeedState, 'author' | 'channel' | 'epoch'>,
     from: number,

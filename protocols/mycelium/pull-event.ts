@@ -4,7 +4,7 @@ import type { Offences } from './offences.ts';
 
 /** `private`: it was about a private channel, of which only its participants may learn that anything has happened. */
 export type PullEvent =
-  /** Nothing more is lacking of what was looked at; `pulled` when a pull ended so, and not a look at public frontiers alone. */
+  /** Nothing of what was examined is missing any more; `pulled` when a pull ended so, and not just a comparison of public frontiers. */
   | {
       readonly kind: 'peer-synced';
       readonly peer: string;
@@ -33,7 +33,7 @@ export interface FailureParts {
   readonly onEvent: (event: PullEvent) => void;
 }
 
-/** Something with a peer has failed with this code: tells so, and leaves the peer alone for a time when the code is an offence. */
+/** Something with a peer has failed with this code: reports it, and disregards the peer for a time when the code is an offence. */
 export function peerFailed(
   { offences, now, onEvent }: FailureParts,
   peer: string,

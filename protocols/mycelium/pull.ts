@@ -12,7 +12,7 @@ export const SLICE_LIMITS = {
   sliceBytes: 1024 * 1024,
 } as const;
 
-/** Where a pull puts what it brings: this node, or the one behind an API. */
+/** The target of a pull: this node, or the one behind an API. */
 export interface PullTarget<Request> {
   /** What to ask for, of the epochs from `from` on. */
   rangeRequest(feed: FeedName, from: string | undefined): Promise<NextRange<Request>>;
@@ -36,8 +36,8 @@ export interface PullOptions {
 }
 
 /**
- * Takes in what one peer has of one author and channel and the target lacks, whatever the transport; how many entries were new. Throws what
- * transport and target throw, and `pull-slow` when it does not get on, or another holder should have its turn.
+ * Pulls what one peer has of one author and channel and the target is missing, over whatever transport; returns how many entries
+ * were new. Throws what transport and target throw, and `pull-slow` when it makes no progress, or another holder should be tried.
  */
 export async function pullFeed<Request>(
   { transport, target, now }: PullParts<Request>,
@@ -61,7 +61,7 @@ export async function pullFeed<Request>(
   } while (from !== undefined);
   return received;
 }
-/** What has come in the slice of time that a pull is in. */
+/** What has arrived in the current slice of a pull. */
 class Slice {
   readonly #now: () => number;
   readonly #hasOthers: () => boolean;
@@ -80,7 +80,7 @@ class Slice {
     this.#received += received;
     this.#bytes += bytes;
     if (this.#now() - this.#since <= SLICE_LIMITS.sliceMs) return;
-    // Resumable at any point: a holder that only trickles gives way to the next one, and to other feeds.
+    // Resumable at any point: a slow holder gives way to the next one, and to other feeds.
     if (this.#hasOthers()) throw new AgrinetError('pull-slow', 'another holder goes on');
     if (this.#received === 0 && this.#bytes < SLICE_LIMITS.sliceBytes)
       throw new AgrinetError('pull-slow', 'nothing new has come for a while');

@@ -37,13 +37,13 @@ export interface PullerComponents {
   readonly onEvent: (event: PullEvent) => void;
 }
 
-/** Pulls what peers have shown and this node lacks, until it lacks nothing that somebody reachable has. */
+/** Pulls what peers have shown and this node is missing, until it has everything that a reachable peer has. */
 export interface Puller {
   /** A peer has shown its frontier. */
   onFrontier(connection: PeerConnection, frontier: ShownFrontier): Promise<void>;
-  /** A peer has told of one entry. */
+  /** A peer has announced one entry. */
   announced(peer: string, announcement: Announcement): void;
-  /** A proof says that the fork is lower still. */
+  /** A proof shows that the fork is lower still. */
   seekLower(proof: ForkProof): void;
   reconnected(peer: string): void;
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
@@ -101,14 +101,17 @@ class PlannedPuller implements Puller {
     if (this.#compared.isClosed) return;
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
     const owed = await this.#owed.owedOf(groups, turn);
-    // What is owed is owed by the last one: an older one that took longer says nothing of it.
+    // Only the latest frontier counts: an older one that took longer is disregarded.
     if (this.#compared.isClosed) return;
     if (this.#shown.count(peer) === number && this.#owed.noted(peer, owed))
       onEvent({ kind: 'own-held', peer });
     this.#pulls.begin();
   }
 
-  /** Goes through what is not the same here, thousands of groups long, and gives way as it does. How many public groups show something that is lacking. */
+  /**
+   * Examines the groups that differ, thousands of them, and yields in between. Returns how many public groups show something that is
+   * missing.
+   */
   async #compare(peer: string, { groups, covers }: ShownFrontier, turn: CpuTurn): Promise<number> {
     const useless = new Set<FrontierGroup>();
     let behind = 0;
@@ -119,7 +122,8 @@ class PlannedPuller implements Puller {
       if (!this.#shown.isUseful(group)) useless.add(group);
       if (this.#held.isBehind(group)) {
         if (channel === 'public') behind++;
-        // For what there is no room now the next frontier is looked at: kept, it would be gone through at every question about the peer.
+        // What there is no room for now is found again in the next frontier: if it were kept, each question about the peer would go
+        // through it.
         if (!this.#pulls.want(peer, group)) useless.add(group);
       } else if (channel === 'public' && this.#shown.differs(group, covers))
         this.#parts.onEvent({ kind: 'digest-differs', peer, author });
@@ -137,7 +141,7 @@ class PlannedPuller implements Puller {
     this.#pulls.begin();
   }
 
-  /** The two headers follow different ones: the lowest fork is below, and everybody who took part may have the other half. */
+  /** The two headers follow different ones: the lowest fork is below, and any node involved may have the other half. */
   seekLower({ author, channel }: ForkProof): void {
     const { libp2p, access } = this.#parts;
     for (const connection of libp2p.getConnections()) {

@@ -15,7 +15,7 @@ export interface PullsParts {
   readonly onEnded: (peer: string, need: Need, received: number | undefined) => void;
 }
 
-/** Does what the catch-up plan says: begins pulls, tells it how they ended, and wakes when one may be tried again. */
+/** Executes the catch-up plan: begins pulls, tells it how they ended, and wakes when one may be retried. */
 export class Pulls {
   readonly #parts: PullsParts;
   readonly #plan: CatchUpPlan;
@@ -28,12 +28,12 @@ export class Pulls {
     this.#plan = plan;
   }
 
-  /** A peer has something of this feed that is missing here; begun with the next `begin`. False when there is no room to note it. */
+  /** A peer has something of this feed that is missing here; pulled at the next `begin`. False when there is no room to record it. */
   want(peer: string, feed: Need['group']): boolean {
     return this.#plan.want(peer, feed);
   }
 
-  /** A peer has connected anew. */
+  /** A peer has reconnected. */
   reconnected(peer: string): void {
     this.#plan.reconnected(peer);
     this.begin();

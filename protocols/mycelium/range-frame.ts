@@ -5,9 +5,9 @@ import { LIMITS } from '../wire/limits.ts';
 import { encodeItem, itemPlace, type RangeItem } from './range-item.ts';
 import { isOneZstdFrame, ZSTD_WINDOW_LOG } from './zstd-frame.ts';
 
-/** What one frame of a range holds. */
+/** Limits of one frame of a range. */
 export const FRAME_LIMITS = {
-  /** One frame, and what it is inflated: the largest entry, which may not compress, and what is around it. */
+  /** One frame, compressed or not: the largest entry, which may not compress, and what is around it. */
   frameBytes: LIMITS.entryBytes + LIMITS.carrierBytes,
   /** Items in one frame, counted while they are read: the frame is refused at the first item beyond. */
   frameItems: 1024,
@@ -15,7 +15,7 @@ export const FRAME_LIMITS = {
   gatherBytes: 256 * 1024,
 } as const;
 
-/** How the items stand in a frame: its first byte. */
+/** The encoding of the items in a frame: its first byte. */
 const RAW = 0;
 const ZSTD = 1;
 const LEVEL = 3;
@@ -70,7 +70,7 @@ export async function decodeRangeFrame(
     found.push({ kind: place.kind, bytes: data.slice(begin + place.start, begin + place.end) });
     at = begin + place.end;
   }
-  // An empty one would be a sign of life that brings nothing.
+  // An empty one would keep the stream alive without content.
   if (found.length === 0) throw malformed('of nothing');
   return found;
 }

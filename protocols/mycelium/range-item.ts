@@ -6,11 +6,11 @@ import { LIMITS } from '../wire/limits.ts';
 /** The kinds of items by their number on the wire; an erasure comes before the entry that it takes ops out of. */
 export const ITEM_KINDS = ['entry', 'proof', 'erasure'] as const;
 
-/** What a range is made of, in a frame, over HTTP and in a file. */
+/** An item of a range, in a frame, over HTTP and in a file. */
 export interface RangeItem {
   readonly kind: (typeof ITEM_KINDS)[number];
   readonly bytes: Uint8Array;
-  /** Of an entry, when it was read on another thread: nothing of it need be read again. */
+  /** For an entry that was read on another thread: it need not be read again. */
   readonly read?: ReadEntry;
 }
 
@@ -47,7 +47,7 @@ export function itemPlace(byteAt: (place: number) => number | undefined): ItemPl
   return place && { kind, ...place };
 }
 
-/** Where the content of the canonical CBOR byte string is whose head stands at `at`; undefined while that is not whole. */
+/** The position of the content of the canonical CBOR byte string whose head is at `at`; undefined while that is incomplete. */
 export function bytesPlace(
   byteAt: (place: number) => number | undefined,
   at: number,

@@ -38,7 +38,7 @@ export interface RangeComponents {
   readonly onFailure: (peer: string, error: unknown) => void;
 }
 
-/** Asks for ranges and answers them, `/agrinet/<network>/range/1`; what they are is told in `range.ts`. */
+/** Requests ranges and answers them, `/agrinet/<network>/range/1`; `range.ts` explains them. */
 export function createRangeProtocol(components: RangeComponents, network: string): RangeProtocol {
   return new RangeStreams(components, `/agrinet/${network}/range/1`);
 }
@@ -75,7 +75,7 @@ class RangeStreams implements RangeProtocol {
     request: RangeRequest,
     signal: AbortSignal,
   ): AsyncGenerator<readonly RangeItem[]> {
-    // While one batch is taken in, the next is on its way and read.
+    // While one batch is admitted, the next is received and read.
     const ended = new AbortController();
     const outer = AbortSignal.any([signal, ended.signal, this.#stopping.signal]);
     yield* readAhead(this.#batches(connection, request, outer), () => ended.abort());

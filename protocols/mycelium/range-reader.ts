@@ -12,7 +12,7 @@ export type StartReadingWorker = StartAsked<ReadingRequest, Reading>;
 
 /** Reads the frames of ranges. */
 export interface RangeReader {
-  /** What a frame holds, in batches. Throws `range-malformed`, and `reading-failed` when no worker could read it. */
+  /** The contents of a frame, in batches. Throws `range-malformed`, and `reading-failed` when no worker could read it. */
   read(frame: Uint8Array, asked: FeedName): AsyncGenerator<readonly RangeItem[]>;
   stop(): Promise<void>;
 }
@@ -23,7 +23,7 @@ export interface ReadingLimits {
   readonly answerMs: number;
   /** A worker that has nothing to read for this long is ended and releases its memory. */
   readonly keptMs: number;
-  /** Shorter frames are read where they came, op by op and in turns: the way to a thread and back would take longer. */
+  /** Shorter frames are read on this thread, op by op and in turns: passing them to another thread and back would take longer. */
   readonly smallFrame: number;
 }
 

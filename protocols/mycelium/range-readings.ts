@@ -19,7 +19,7 @@ export interface ReadingRequest {
   readonly from: number;
 }
 
-/** A batch, and where the next one begins when there are more; or why the frame is none. */
+/** A batch, and where the next one begins if there are more; or why the frame is malformed. */
 export type Reading =
   | { readonly batch: PackedItems; readonly next: number | undefined }
   | { readonly refused: ErrorCode; readonly why: string };
@@ -27,7 +27,7 @@ export type Reading =
 /** Frames whose items are kept for their next batch. */
 const KEPT = 4;
 
-/** What a reading worker does, on whatever thread it is: it inflates frames and reads what is in them, batch by batch. */
+/** What a reading worker does, on whichever thread: it decompresses frames and reads their items, batch by batch. */
 export class RangeReadings {
   readonly #offload: Pick<Offload, 'decompress'>;
   readonly #frames = new Map<number, readonly RangeItem[]>();
@@ -57,8 +57,8 @@ export class RangeReadings {
 }
 
 /**
- * Reads items until they hold as many ops as the largest entry. An entry that does not stand by itself is handed over as it came, so that
- * whoever admits it finds the same; and so is what stands behind it, because nobody will look at it.
+ * Reads items until they hold as many ops as the largest entry. An entry that is not valid by itself is handed over as received, so
+ * that admission finds the same; so is everything after it, because it will not be processed.
  */
 function readBatch(
   items: readonly RangeItem[],

@@ -9,15 +9,13 @@ import type { FeedSource } from './ports.ts';
 import type { RangeItem } from './range-item.ts';
 
 /**
- * Range catch-up, over streams (`range-protocol.ts`) and HTTPS.
- *
- * The asker sends one frame `{author, channel, have: [[epoch, seq, hash, fork | null], …]}` with every epoch it holds; the holder
- * answers with frames of items (`range-frame.ts`) and closes. Who holds more epochs than a request names asks several times, each
- * time `within` other epochs: `[first, last]`, both included; the holder answers with nothing outside. Entries of a feed come in order,
- * feeds in the order in which the holder got them, so the asker may stop anywhere and ask again from there, or from
- * somebody else: the bytes prove themselves. Where both hold a place with two hashes, the holder sends that epoch from
- * its beginning: the first difference is the lowest fork.
- * Not guaranteed: that the holder has everything, or answers at all.
+ * Range catch-up, over streams (`range-protocol.ts`) and HTTPS. The requester sends one frame `{author, channel, have: [[epoch, seq,
+ * hash, fork | null], …]}` with every epoch it holds; the holder answers with frames of items (`range-frame.ts`) and closes. A
+ * requester that holds more epochs than a request can name sends several requests, each `within` other epochs: `[first, last]`, both
+ * included; the holder sends nothing outside. Entries of a feed come in order, feeds in the order in which the holder got them, so
+ * the requester may stop anywhere and ask again from there, of any holder: the bytes are verifiable by themselves. Where both hold a
+ * place with different hashes, the holder sends that epoch from its beginning: the first difference is the lowest fork. Not
+ * guaranteed: that the holder has everything, or answers at all.
  */
 export const RANGE_LIMITS = {
   /** Epochs that a request names. */
@@ -51,7 +49,7 @@ export interface RangeRequest {
   readonly within?: readonly [first: string, last: string];
 }
 
-/** What to ask for, and where to go on from there: an epoch, or undefined when that was all. */
+/** What to ask for, and where to continue: an epoch, or undefined when that was all. */
 export interface NextRange<Request> {
   readonly request: Request;
   readonly next: string | undefined;
@@ -60,7 +58,7 @@ export interface NextRange<Request> {
 const FIRST_EPOCH = '00'.repeat(8);
 const LAST_EPOCH = 'ff'.repeat(8);
 
-/** Each epoch is a list of four; the map, its names, and the list of them beside. */
+/** Each epoch is a list of four; the rest is the map, its names, and the list itself. */
 const REQUEST_ITEMS = RANGE_LIMITS.epochs * 5 + 32;
 const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed range request');
 
@@ -111,8 +109,8 @@ function isWithin(epoch: string, within: RangeRequest['within']): boolean {
 }
 
 /**
- * What a node asks with: every epoch it holds of this author and channel. Those of more than one request are asked about in their
- * order, each time from another one on.
+ * The request of a node: every epoch it holds of this author and channel. If they do not fit in one request, further requests
+ * continue in order.
  */
 export function rangeRequest(
   author: PeerId,
@@ -146,7 +144,7 @@ function epochText(epoch: bigint): string {
   return epoch.toString(16).padStart(16, '0');
 }
 
-/** Everything the asker lacks, in an order it can take in. Pure but for reading the feeds. */
+/** Everything the requester is missing, in an order in which it can be admitted. Pure except for reading the feeds. */
 export async function* rangeItems(source: FeedSource, request: RangeRequest): AsyncGenerator<RangeItem> {
   const have = new Map(request.have.map((item) => [item.epoch, item]));
   const feeds = source

@@ -12,7 +12,7 @@ export async function* readAhead<T>(source: AsyncGenerator<T>, onLeft: () => voi
     }
   } finally {
     onLeft();
-    // It lets go when it has come back from what it waits for, which nobody here has to wait for.
+    // It finishes once its pending operation returns, which nobody here has to wait for.
     source.return(undefined).catch(() => undefined);
   }
 }

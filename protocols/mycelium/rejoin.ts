@@ -2,12 +2,11 @@ import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 
 /**
- * Rejoin: what this node has promised may stand in entries that only its peers still have. Writing never waits for them: every
- * process writes in an epoch of its own. Promises do: a step that takes stock, `settle`, the rotation of a key. After an ordinary
- * start they wait for the first peer's answer, a short while at most; after a loss until every active peer has answered, or the
- * operator forces it. A peer has answered when it has shown its frontier and all it shows of the feeds that hold this node's promises
- * is held here (`owed-feeds.ts`).
- * Not guaranteed: that what no peer ever had comes back.
+ * Rejoin: what this node has committed itself to may be in entries that only its peers still have. Writing never waits for them:
+ * every process writes in an epoch of its own. Commitments do: a step that takes stock, `settle`, the rotation of a key. After an
+ * ordinary start they wait for the first peer's answer, for a short time at most; after a loss until every active peer has answered,
+ * or the operator forces it. A peer has answered when it has shown its frontier and everything it shows of the feeds that may
+ * contain this node's commitments is held here (`owed-feeds.ts`). Not guaranteed: that what no peer ever had is recovered.
  */
 export const REJOIN_LIMITS = {
   /** How long commitments wait for a first answer after an ordinary start: peers that are online have connected by then. */
@@ -55,11 +54,11 @@ export function waiting(
   return silent.length < active.length || now >= until ? undefined : { peers: silent, until };
 }
 
-/** How it stands, for the operator. */
+/** The state of the recovery fence, for the operator. */
 export interface RejoinStatus {
   readonly waiting: boolean;
   readonly recovery: Recovery | undefined;
-  /** When promises go on without an answer; only after an ordinary start. */
+  /** When commitments are made without an answer; only after an ordinary start. */
   readonly until?: number;
   readonly peers: readonly { readonly peer: string; readonly answered: boolean }[];
 }
@@ -81,7 +80,7 @@ export interface Rejoin {
   lost(cause: RejoinCause): void;
   /** All that this peer has of this node's own entries is held. */
   answered(peer: string): void;
-  /** Who is active has changed. */
+  /** The set of active peers has changed. */
   peersChanged(): void;
   /** The operator's word: the fence comes down. */
   force(): void;
@@ -103,7 +102,10 @@ class RecoveryFence implements Rejoin {
   /** Wake those that wait for a change. */
   readonly #waiters = new Set<() => void>();
   #recovery: Recovery | undefined;
-  /** What the operator has ended: the short wait of an ordinary start, or that of a loss, which entries that come back later are part of. */
+  /**
+   * What the operator has ended: the short wait of an ordinary start, or that of a loss, which entries that are returned later
+   * belong to.
+   */
   #forced: 'start' | 'loss' | undefined;
   #stopped = false;
 

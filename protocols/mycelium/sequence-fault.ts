@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../error-codes.ts';
 import { AgrinetError } from '../errors.ts';
 
-/** What reading a sequence of entries, or a frontier, says of its bytes: of another shape, or cut off. */
+/** Errors about the bytes of a sequence of entries, or a frontier: another shape, or truncated. */
 const CODES: ReadonlySet<ErrorCode> = new Set([
   'frontier-malformed',
   'not-canonical',

@@ -13,7 +13,7 @@ export const SHOWN_LIMITS = {
   groups: 10_000,
 } as const;
 
-/** What a peer's version knows, and what its last digests are over. */
+/** What a peer's version knows, and what its last digests cover. */
 export type PeerCoverage = Pick<ShownFrontier, 'knows' | 'covers'>;
 
 export interface ShownFrontierParts {
@@ -23,7 +23,7 @@ export interface ShownFrontierParts {
 }
 
 interface LastFrontier extends PeerCoverage {
-  /** What was shown is pulled from whom it was shown by: two processes may have one key, and so one peer id. */
+  /** An entry is pulled from the peer that showed it: two processes may have one key, and so one peer id. */
   readonly over: PeerConnection;
   /** Counts the whole frontiers of this peer, from 1. */
   readonly number: number;
@@ -85,20 +85,20 @@ export class ShownFrontiers {
     return this.#last.get(peer)?.over;
   }
 
-  /** True when a peer has shown something of this author and channel that is still lacking here. */
+  /** True when a peer has shown something of this author and channel that is still missing here. */
   isBehind(peer: string, { author, channel }: Pick<FrontierGroup, 'author' | 'channel'>): boolean {
     const groups = this.#groups.get(peer) ?? [];
     return groups.some((g) => g.author === author && g.channel === channel && this.#parts.held.isBehind(g));
   }
 
-  /** What nobody here follows or holds is of no further use, and a frontier may be megabytes of it. */
+  /** What is neither followed nor held here is dropped: a frontier may have megabytes of it. */
   isUseful({ author, channel }: FrontierGroup): boolean {
     return this.#parts.held.takes(author) || this.#parts.source.feeds(author, channel).length > 0;
   }
 
   /** Equal frontier, unequal digest over what both know: a fault of somebody's. */
   differs(group: FrontierGroup, covers: Coverage): boolean {
-    // Without a digest the peer itself is missing something that its frontier stands for.
+    // Without a digest, the peer itself is missing something that its frontier covers.
     if (group.digest === '' || !isCoveredBy(covers, OWN_COVERAGE)) return false;
     const { source, digestOf } = this.#parts;
     const feeds = source.feeds(group.author, 'public');

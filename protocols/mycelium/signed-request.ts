@@ -48,7 +48,7 @@ export function signRequest(identity: Identity, request: RequestToSign): string 
   return base64url(signEnvelope(identity, REQUEST_ENVELOPE, encodeCbor(payload)));
 }
 
-/** Verifies a header for the request that it came with. Throws `request-unsigned` with what was wrong. */
+/** Verifies a header for the request with which it was received. Throws `request-unsigned` with the reason. */
 export function verifyRequest(
   header: string,
   expected: { net: string; receiver: PeerId; method: string; path: string; now: number },

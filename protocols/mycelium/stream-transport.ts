@@ -21,7 +21,7 @@ export class StreamTransport implements FeedTransport<RangeRequest> {
     this.#connection = connection;
   }
 
-  /** Shows this node's own frontier first. A page tells no total digest. */
+  /** Shows this node's own frontier first. Pages contain no total digest. */
   frontier(signal: AbortSignal): AsyncGenerator<FrontierPage, string> {
     return this.#parts.frontier.ask(this.#connection, signal);
   }

@@ -9,13 +9,13 @@ import type { RangeItem } from './range-item.ts';
 /** Codes of a node that cannot write now: what was sent was good, and comes again. */
 export const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed', 'database-damaged']);
 
-/** What came of the items of one answer. */
+/** The outcome for the items of one answer. */
 export interface TakenItems {
   /** Entries that are new here. */
   accepted: number;
   /** Entries that were held already, or that prove a fork. */
   known: number;
-  /** What was not taken and is nobody's fault. */
+  /** What was not admitted without anybody's fault. */
   ignored: number;
   /** Codes of what was ignored, by how often. */
   reasons: Record<string, number>;
@@ -28,9 +28,9 @@ export interface TakeOptions {
 }
 
 /**
- * Takes in what a peer has answered, over whatever transport: proofs and erasures first, then the entries in one commit. Nobody brings
- * anything under the name of a request that was not for it. Throws `peer-sent-invalid` for what no honest node can have sent, and
- * `disk-full`, `storage-failed` or `database-damaged` when this node cannot write.
+ * Admits what a peer has answered, over whatever transport: proofs and erasures first, then the entries in one commit. Items that
+ * the request did not ask for are refused. Throws `peer-sent-invalid` for what no honest node can have sent, and `disk-full`,
+ * `storage-failed` or `database-damaged` when this node cannot write.
  */
 export async function takeItems(
   ledger: Pick<Ledger, 'receive' | 'receiveProof' | 'receiveErasure'>,
@@ -66,7 +66,7 @@ export async function takeItems(
   return taken;
 }
 
-/** Takes a proof or an erasure in; the code of why it was not. Throws what is this node's own fault. */
+/** Admits a proof or an erasure; returns the code if it was not. Throws errors of this node itself. */
 async function takeStatement(
   ledger: Pick<Ledger, 'receiveProof' | 'receiveErasure'>,
   from: string,
@@ -77,7 +77,7 @@ async function takeStatement(
     const { author, channel } = kind === 'erasure' ? readErasure(bytes) : readForkProof(bytes);
     if (author !== asked.author || channel !== asked.channel) return 'not-asked-for';
     if (kind === 'erasure') await ledger.receiveErasure(bytes, from);
-    // Taken tomorrow: the frontiers go on to differ until then.
+    // Accepted tomorrow: the frontiers continue to differ until then.
     else if ((await ledger.receiveProof(bytes, from)) === 'exceeded') return 'forks-exceeded';
     return undefined;
   } catch (error) {

@@ -10,8 +10,8 @@ const RLE = 1;
 const RESERVED = 3;
 
 /**
- * Whether bytes are one zstd frame (RFC 8878, section 3.1.1) from the first to the last, without a dictionary. Heads of blocks alone are
- * looked at: decoders say what is in them, and many take what stands behind a frame for nothing.
+ * Whether bytes are exactly one zstd frame (RFC 8878, section 3.1.1), without a dictionary. Only the heads of blocks are checked:
+ * their content is left to the decoder, and many decoders ignore what follows a frame.
  */
 export function isOneZstdFrame(bytes: Uint8Array): boolean {
   const descriptor = bytes[4] ?? REFUSED;

@@ -25,8 +25,8 @@ export async function* writeBackup(
 }
 
 /**
- * A backup with its keys put in before the end, which is signed anew: the node's keys never pass through the daemon's API, so
- * they come in here. `keysOf` gets the manifest that they are bound to.
+ * A backup with its keys inserted before the end, which is signed again: the node's keys never pass through the daemon's API, so
+ * they are added here. `keysOf` gets the manifest to which they are bound.
  */
 export async function* withKeys(
   source: AsyncIterable<Uint8Array>,
@@ -53,13 +53,13 @@ export async function* withKeys(
 /** A backup that was read to its end and holds. */
 export interface ReadBackup extends Totals {
   readonly manifest: Manifest;
-  /** The manifest as it stands in the file: what the keys are bound to. */
+  /** The manifest as stored in the file: the keys are bound to it. */
   readonly manifestBytes: Uint8Array;
   /** The encrypted keys, when there are some. */
   readonly keys: Uint8Array | undefined;
 }
 
-/** What is done with a backup while it is read. What it is given counts only once `readBackup` has resolved. */
+/** Receives the contents of a backup while it is read. They are valid only once `readBackup` has resolved. */
 export interface BackupSink {
   /** Before anything else; may refuse by throwing. */
   manifest?(manifest: Manifest): void;

@@ -28,7 +28,7 @@ export interface Block {
   readonly at: number;
   /** Hash of the block before it. */
   readonly before: Uint8Array;
-  /** All of it, as it stands in the file. */
+  /** The complete block as stored in the file. */
   readonly bytes: Uint8Array;
 }
 

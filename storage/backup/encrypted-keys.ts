@@ -8,9 +8,9 @@ import { jsonOf } from './format.ts';
 /** Names of key files and their text. */
 export type KeyFiles = Readonly<Record<string, string>>;
 
-/** What the passphrase is stretched with: 128 MiB and half a second for each guess. */
+/** The cost of stretching the passphrase: 128 MiB and half a second for each guess. */
 const SCRYPT = { N: 2 ** 17, r: 8, p: 1 } as const;
-/** What is read: a file must ask neither for all memory nor for next to nothing. */
+/** The range accepted: a file must ask neither for all memory nor for next to nothing. */
 const MOST_BYTES = 512 * 1024 * 1024;
 const LEAST_N = 2 ** 15;
 
@@ -40,7 +40,7 @@ function keyOf(passphrase: string, salt: Buffer, { N, r, p }: { N: number; r: nu
   return stretch(passphrase.normalize('NFC'), salt, 32, { N, r, p, maxmem: 2 * MOST_BYTES });
 }
 
-/** Encrypts key files with a passphrase, bound to a manifest: they open beside that one only. */
+/** Encrypts key files with a passphrase, bound to a manifest: they can be decrypted only with that one. */
 export async function encryptKeys(
   keys: KeyFiles,
   passphrase: string,

@@ -6,7 +6,7 @@ import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 /** The format of backup files; `storage/README.md` describes it byte by byte. */
 export const BACKUP_FORMAT = 1;
 
-/** Bounds of a backup file, checked before anything is allocated. Bytes, unless it says otherwise. */
+/** Limits of a backup file, checked before anything is allocated. Bytes, unless it says otherwise. */
 export const BACKUP_LIMITS = {
   /** The manifest: a few lines of JSON. */
   manifestBytes: 16 * 1024,
@@ -16,7 +16,7 @@ export const BACKUP_LIMITS = {
   valueBytes: 16 * 1024 * 1024,
   /** Bytes of records collected into one block: large enough to compress well, small enough to stream smoothly. */
   gatherBytes: 256 * 1024,
-  /** A decompressed data block: what is collected, plus one record of the largest size. */
+  /** A decompressed data block: the target size, plus one record of the largest size. */
   inflatedBytes: 17 * 1024 * 1024,
   /** A data block as stored in the file; zstd adds little to data that does not compress. */
   blockBytes: 18 * 1024 * 1024,
@@ -28,7 +28,7 @@ export const BACKUP_LIMITS = {
   endBytes: 1024,
 } as const;
 
-/** What a backup says of itself, before anything else. */
+/** The description of a backup, before anything else. */
 export interface Manifest {
   readonly format: typeof BACKUP_FORMAT;
   /** Layout of the database: the version stamp of its migrations. */
@@ -67,7 +67,7 @@ export function encodeManifest(value: Manifest): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
 
-/** Reads a manifest; undefined when it is none. */
+/** Reads a manifest; undefined when it is not one. */
 export function decodeManifest(bytes: Uint8Array): Manifest | undefined {
   const read = manifest.safeParse(jsonOf(bytes));
   const peerId = parsePeerId(read.data?.peerId);
@@ -83,7 +83,7 @@ export function jsonOf(bytes: Uint8Array): unknown {
   }
 }
 
-/** A file that is cut off, altered or none of ours. `at` is the byte where that shows. */
+/** A file that is truncated, altered or not a backup. `at` is the byte where that shows. */
 export function damagedBackup(why: string, at: number, cause?: unknown): AgrinetError {
   const advice = 'Nothing of it can be trusted: take another backup.';
   return new AgrinetError('backup-damaged', `not a complete backup: ${why} (byte ${at}). ${advice}`, {

@@ -13,9 +13,9 @@ import { damagedBackup } from './format.ts';
 const known: ReadonlySet<string> = new Set(Object.values(KEYSPACE).map(({ prefix }) => `${prefix}!`));
 
 /**
- * Makes a database in a folder of its own out of a backup; on disk when this resolves, and what it holds has the digest that the
- * backup names. What a restored node must not do twice begins anew: numbers of events and the generation of its change order.
- * Throws `backup-damaged` and what LevelDB throws; the folder is then of no use.
+ * Creates a database in a folder of its own from a backup; on disk when this resolves, with the digest that the backup names. What a
+ * restored node must not repeat begins anew: numbers of events and the generation of its change order. Throws `backup-damaged` and
+ * what LevelDB throws; the folder is then useless.
  */
 export async function loadBackup(
   source: AsyncIterable<Uint8Array>,

@@ -36,7 +36,10 @@ export function positionIn(payload: Uint8Array): number {
   return Math.min(1, (((payload[0] ?? 0) << 8) | (payload[1] ?? 0)) / POSITIONS);
 }
 
-/** Gathers pairs into data blocks, compressed; `pairs` and `bytes` say what is in them. `position` tells how far a key is, from 0 to 1. */
+/**
+ * Gathers pairs into compressed data blocks; `pairs` and `bytes` count their contents. `position` says how far a key is, from 0 to
+ * 1.
+ */
 export async function* packPairs(
   source: AsyncIterable<StoredPair>,
   position: (key: string) => Promise<number>,

@@ -5,9 +5,9 @@ import { LAYOUT, VERSION } from '../migrations.ts';
 import { verifiedJson, verifyChecksum } from '../values.ts';
 import type { StoredPair } from './records.ts';
 
-/** Sublevels that stay behind; everything else travels, what is added later too. `storage/README.md` has the reasons. */
+/** Sublevels that are left out; everything else is included, also what is added later. `storage/README.md` has the reasons. */
 const LEFT_OUT: readonly SublevelName[] = ['journal', 'addresses'];
-/** What nobody should find damaged on the day of the restore: a backup is refused while it is. */
+/** Sublevels that must not be found damaged on the day of the restore: a backup is refused while one is. */
 const CHECKED: readonly SublevelName[] = [
   'meta',
   'feeds',
@@ -30,7 +30,7 @@ const READ_AHEAD = 256 * 1024;
 
 const BEHIND_ALL = '~';
 
-/** The database at one moment, while writing goes on. LevelDB keeps what it replaces until `close`, so it has to come. */
+/** The database at one moment, while writing continues. LevelDB keeps what it replaces until `close`, so `close` must be called. */
 export interface BackupSnapshot {
   readonly layout: number;
   readonly digest: string;

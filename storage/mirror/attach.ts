@@ -16,8 +16,8 @@ export interface AttachParts extends Omit<HolderParts, 'tables'> {
 }
 
 /**
- * Finds the tables, takes hold of them, and sees what has to be brought out. Throws `mirror-table-missing`, `mirror-keys`,
- * `mirror-held`, and the errors of `Tables`. `reason`: why everything has to be, or undefined.
+ * Finds the tables, takes hold of them, and determines what has to be written. Throws `mirror-table-missing`, `mirror-keys`,
+ * `mirror-held`, and the errors of `Tables`. `reason`: why everything has to be written, or undefined.
  */
 export async function attachTo(
   parts: AttachParts,
@@ -31,7 +31,7 @@ export async function attachTo(
   const generation = await generationOf(db);
   const reason = fillReason(known, { tables: tablesId, generation, commits: outbox.openedAt, before });
   const fill = reason === undefined ? known?.fill : '';
-  // Tables that somebody else has written to may hold what is not in LevelDB.
+  // Tables that another process has written to may hold what is not in LevelDB.
   const repair = reason === undefined ? known?.repair === true : before !== undefined;
   const memory: MirrorMemory = {
     incarnation: holder.incarnation,

@@ -38,7 +38,7 @@ export function versionOf(item: Attributes): Version | undefined {
   return more === undefined && version.every((part) => Number.isSafeInteger(part)) ? version : undefined;
 }
 
-/** The whole item; what the key says wins over a field of that name. Throws `mirror-item-refused`. */
+/** The complete item; the key attributes replace fields of those names. Throws `mirror-item-refused`. */
 export function liveItem(
   spec: TableSpec,
   target: Target,
@@ -62,8 +62,8 @@ function marshalled(fields: ItemFields): Attributes {
 }
 
 /**
- * What stands in the place of an item that is gone until nothing older can come: no content. Its source is the row of the outbox
- * that is going to remove it.
+ * The tombstone of a removed item, until nothing older can arrive: no content. Its source is the row of the outbox that is going to
+ * remove it.
  */
 export function tombstone(spec: TableSpec, target: Target, row: string, version: Version): Attributes {
   return {

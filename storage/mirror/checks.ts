@@ -19,11 +19,11 @@ export interface CheckParts extends Omit<VerifyParts, 'incarnation' | 'newestVer
   readonly incarnation: () => number;
 }
 
-/** The tables held against LevelDB, one check at a time. */
+/** Compares the tables with LevelDB, one check at a time. */
 export interface Checks {
   /** Throws `mirror-busy`, and what `incarnation` throws. */
   verify(): AsyncGenerator<VerifyStep>;
-  /** As `verify`; what differs is put into the outbox anew, and has been brought out at the end. */
+  /** As `verify`; what differs is put into the outbox again, and has been written at the end. */
   repair(options: RepairOptions): AsyncGenerator<RepairStep>;
   busy(): boolean;
 }

@@ -29,7 +29,7 @@ export interface ClientOptions {
   readonly env: Pick<Env, 'deadline'>;
 }
 
-/** What a put demands of the item that is there. */
+/** The condition of a put on the existing item. */
 export type Demand =
   /** Nothing, or something older. */
   | { readonly kind: 'older'; readonly than: Version }
@@ -37,7 +37,7 @@ export type Demand =
   | { readonly kind: 'there-and-older'; readonly than: Version }
   /** The `_version` that was seen; or, where that was none, still none of two numbers. */
   | { readonly kind: 'seen'; readonly item: Attributes }
-  /** A text attribute has this value; `undefined`: there is none, and perhaps no item. */
+  /** A text attribute has this value; `undefined`: it is absent, and perhaps the whole item. */
   | { readonly kind: 'field'; readonly name: string; readonly value: string | undefined };
 
 export type TableFinding = 'active' | 'missing' | 'being-made' | 'other-keys';
@@ -50,7 +50,7 @@ export interface Tables {
   readonly prefix: string;
   /** Consistently: what was acknowledged before is seen. */
   get(target: Target): Promise<Attributes | undefined>;
-  /** False when the item there is not what is demanded. */
+  /** False when the existing item does not meet the condition. */
   put(table: string, item: Attributes, demand: Demand): Promise<boolean>;
   /** Removes a tombstone of exactly this version; false when there is something else. */
   removeTombstone(target: Target, version: Version): Promise<boolean>;
@@ -207,7 +207,7 @@ class DynamoTables implements Tables {
   }
 }
 
-/** The key attributes that a table has; one that is no text is named as such. */
+/** The key attributes of a table; one that is not a text is named as such. */
 function keyNames(table: TableDescription | undefined): string[] {
   return ['HASH', 'RANGE'].flatMap((type) => {
     const name = table?.KeySchema?.find(({ KeyType }) => KeyType === type)?.AttributeName;

@@ -11,7 +11,7 @@ export interface Pass {
   readonly done: number;
   /** Rows that failed and stay. */
   readonly failed: number;
-  /** What ended it before its end, or the last failure. */
+  /** Why it ended early, or the last failure. */
   readonly error: AgrinetError | undefined;
   /** When the next row is due that only waits; undefined when none does. */
   readonly nextDue: number | undefined;
@@ -26,7 +26,7 @@ export interface DrainParts extends Omit<PutParts, 'queue'> {
 
 /** Failures in a row, and nothing done meanwhile, that end a pass: DynamoDB is away, not one item troublesome. */
 const GIVE_UP = 16;
-/** What concerns every row alike ends a pass at once. */
+/** An error that concerns every row alike ends a pass at once. */
 const ENDING = new Set([
   'database-damaged',
   'mirror-displaced',

@@ -14,8 +14,8 @@ export async function* sourceKeys(db: Database, after = ''): AsyncGenerator<stri
 }
 
 /**
- * Puts the next rows of a fill into the outbox, and notes how far it has come in the same batch: cut off anywhere it goes on from
- * there. Gives the memory as it is then, without `fill` at the end.
+ * Puts the next rows of a fill into the outbox, and its progress into the same batch: if it is interrupted anywhere, it continues
+ * from there. Returns the memory as it is then, without `fill` at the end.
  */
 export async function fillStep(
   { db, outbox }: { readonly db: Database; readonly outbox: Pick<Outbox, 'enqueue'> },

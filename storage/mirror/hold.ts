@@ -25,7 +25,7 @@ export class Hold {
     return this.#holder;
   }
 
-  /** Whether not all was brought out yet since these tables were taken. */
+  /** Whether something has yet to be written since these tables were taken. */
   get isFilling(): boolean {
     return this.#memory?.fill !== undefined;
   }
@@ -35,7 +35,7 @@ export class Hold {
     return this.#memory?.repair === true;
   }
 
-  /** Throws what `attachTo` throws. Gives why everything has to be brought out, or undefined. */
+  /** Throws what `attachTo` throws. Returns why everything has to be written, or undefined. */
   async attach(takeOver: boolean): Promise<string | undefined> {
     const { holder, memory, reason } = await attachTo(this.#parts, takeOver);
     this.#holder = holder;
@@ -64,7 +64,7 @@ export class Hold {
     await this.refill();
   }
 
-  /** Everything is brought out anew. */
+  /** Everything is written again. */
   async refill(): Promise<void> {
     if (this.#memory !== undefined && this.#memory.fill !== '')
       await this.#remember({ ...this.#memory, fill: '' });

@@ -5,16 +5,16 @@ import type { MirrorLimits } from './limits.ts';
 import type { TableSpec } from './types.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
-/** A table of the mirror's own: who writes the others. */
+/** A table of the mirror's own: which node writes the others. */
 export const META: TableSpec = { name: 'MirrorMeta', key: ['id'] };
 const ID = { table: META.name, key: ['holder'] } as const;
 
-/** Who writes a table set. */
+/** The writer of a table set. */
 export interface Holder {
   readonly peerId: string;
   /** Raised with each start, so that what a newer process writes beats what an older one has still under way. */
   readonly incarnation: number;
-  /** Of one process: nobody else can have renewed what bears it. */
+  /** A token of one process: nobody else can have renewed an entry with it. */
   readonly claim: string;
   /** Milliseconds since 1970; 0 after an orderly stop. */
   readonly seenAt: number;
@@ -59,13 +59,14 @@ export interface HolderParts {
 
 /** Whether a holder may still be at work. A clock that is ahead of ours makes it seem so for longer, never for shorter. */
 export function isAlive({ seenAt }: Holder, now: number, leaseMs: number): boolean {
-  // A time far ahead is that of a clock that was wrong, and nobody writes in the future.
+  // A time far ahead comes from a wrong clock; nobody writes in the future.
   return seenAt > 0 && Math.abs(now - seenAt) < leaseMs;
 }
 
 /**
- * Takes the table set for this process. Its own peer id gives way at once: the newest process wins. Throws `mirror-held` for
- * another's, also one that is gone, unless `takeOver` is set; and the errors of `Tables`. `before`: the holder until now.
+ * Takes the table set for this process. If its own peer id holds it, that gives way at once: the newest process wins. Throws
+ * `mirror-held` for another's, even one that is gone, unless `takeOver` is set; and the errors of `Tables`. `before`: the holder
+ * until now.
  */
 export async function takeHold(
   { tables, self, now, limits }: HolderParts,

@@ -1,4 +1,4 @@
-/** What bounds the mirror. */
+/** The limits of the mirror. */
 export const MIRROR_LIMITS = {
   /** Writes in flight, one per item. */
   inFlight: 32,

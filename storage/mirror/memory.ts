@@ -9,21 +9,21 @@ const GENERATION = fullKey('meta', 'generation');
 export interface MirrorMemory {
   /** The highest this node has had. */
   readonly incarnation: number;
-  /** Of the process that wrote last: the holder bears the same, unless somebody else came between. */
+  /** The token of the process that wrote last: the holder has the same, unless another process has written in between. */
   readonly claim: string;
   /** Of the change order: another after a rebuild. */
   readonly generation: string;
   /** Which tables, by endpoint, region and prefix. */
   readonly tables: string;
-  /** A fill is under way: the full key after which it goes on, empty for the beginning. */
+  /** A fill in progress: the full key after which it continues, empty for the beginning. */
   readonly fill?: string;
-  /** What the tables hold beyond LevelDB is to be taken out, once everything else is out. */
+  /** What the tables hold in addition to LevelDB is to be removed, once everything else is written. */
   readonly repair?: true;
   /** The mirror was off since: what was written then is in no outbox. */
   readonly off?: true;
 }
 
-/** Undefined at the first start, or when it is damaged: then everything is brought out anew. */
+/** Undefined at the first start, or when it is damaged: then everything is written again. */
 export async function readMemory(db: Database): Promise<MirrorMemory | undefined> {
   const value = await db.level.get(KEY);
   try {
@@ -50,7 +50,7 @@ export async function noteOff(db: Database): Promise<void> {
     await db.batch([memoryOp({ ...memory, off: true })], false);
 }
 
-/** Why everything has to be brought out, or undefined. `before`: the holder of the tables until now. */
+/** Why everything has to be written, or undefined. `before`: the holder of the tables until now. */
 export function fillReason(
   memory: MirrorMemory | undefined,
   now: {

@@ -1,6 +1,6 @@
 import type { MirrorState } from './types.ts';
 
-/** What the operator has to see to. */
+/** States that need the operator's attention. */
 const TROUBLES: ReadonlySet<MirrorState> = new Set(['tables-missing', 'refused', 'denied', 'displaced']);
 const CALM: ReadonlySet<MirrorState> = new Set(['running', 'filling', 'stopped']);
 
@@ -10,7 +10,7 @@ export interface StatusListeners {
   readonly onTrouble: (state: MirrorState, detail: string) => void;
 }
 
-/** The state that a mirror is in, told once when it changes. */
+/** The state of a mirror, reported once when it changes. */
 export class MirrorStatus {
   readonly #listeners: StatusListeners;
   #state: MirrorState = 'starting';

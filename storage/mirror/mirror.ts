@@ -42,7 +42,7 @@ const STOP_MS = 1500;
 /** How long `init` waits until this node holds the tables. */
 const ATTACHED_MS = 60_000;
 
-/** Keeps the tables like LevelDB: attaches, fills, drains, renews its hold, and says how it is. Starts by itself. */
+/** Keeps the tables equal to LevelDB: attaches, fills, drains, renews its hold, and reports its status. Starts by itself. */
 export class Mirror {
   readonly #parts: MirrorParts;
   readonly #status: MirrorStatus;
@@ -62,7 +62,7 @@ export class Mirror {
   #displaced = false;
   #failures = 0;
   #inFlight = 0;
-  /** Whether rows came in since the last pass began. */
+  /** Whether rows arrived since the last pass began. */
   #work = false;
   #asleep = false;
   #repairing: Promise<void> | undefined;
@@ -118,7 +118,7 @@ export class Mirror {
     };
   }
 
-  /** Who holds the tables, as they say; undefined for nobody. Throws the errors of `Tables`. */
+  /** Who holds the tables, according to them; undefined for nobody. Throws the errors of `Tables`. */
   async holder(): Promise<Holder | undefined> {
     return holderOf(await this.#tables.get({ table: META.name, key: ['holder'] }));
   }
@@ -126,7 +126,7 @@ export class Mirror {
   /** Makes the tables that are missing, and with `takeOver` takes them from a node that is gone. Gives the names of those made. */
   async init(takeOver: boolean): Promise<string[]> {
     const made = await makeTables(this.#parts.env, this.#tables, [META, ...this.#parts.projection.tables]);
-    // A table that is new holds nothing of what was brought out before.
+    // A new table holds nothing of what was written before.
     if (made.length > 0) await this.#hold.refill();
     this.#takeOver = takeOver;
     const late = new AgrinetError(
@@ -144,7 +144,7 @@ export class Mirror {
     return this.#checks.verify();
   }
 
-  /** As `verify`, and brings out anew whatever differs. */
+  /** As `verify`, and writes again whatever differs. */
   repair(options: RepairOptions): AsyncGenerator<RepairStep> {
     return this.#checks.repair(options);
   }
@@ -226,7 +226,7 @@ export class Mirror {
   }
 
   async #attach(): Promise<void> {
-    // For one attempt only: who is refused now must not slip in later.
+    // For one attempt only: a process that is refused now must not succeed later unnoticed.
     const over = this.#takeOver;
     this.#takeOver = false;
     const reason = await this.#hold.attach(over);
@@ -270,7 +270,7 @@ export class Mirror {
     if (next === 'tables-missing') await this.#hold.lost();
   }
 
-  /** Grows while DynamoDB is away; what the operator has to see to is looked at every so often. */
+  /** Grows while DynamoDB is unreachable; conditions that need the operator are checked periodically. */
   #untilRetry(): number {
     const { limits, env } = this.#parts;
     this.#failures++;
@@ -293,7 +293,7 @@ export class Mirror {
     }
   }
 
-  /** Resolves when all that is in the outbox now was brought out. Throws `mirror-away`. */
+  /** Resolves when everything that is in the outbox now has been written. Throws `mirror-away`. */
   #drained(): Promise<void> {
     const late = new AgrinetError(
       'mirror-away',
@@ -337,7 +337,7 @@ export class Mirror {
   }
 }
 
-/** What concerns some rows only, or one moment: the others go on. */
+/** Errors that concern some rows only, or are temporary: the others continue. */
 const PASSING = new Set(['mirror-throttled', 'mirror-away', 'internal']);
 const STATES: Readonly<Record<string, MirrorState>> = {
   'mirror-table-missing': 'tables-missing',

@@ -2,10 +2,9 @@ import { type Attributes, VERSION, versionOf } from './attributes.ts';
 import type { Version } from './types.ts';
 
 /**
- * What stands in the way of a write whose condition failed.
- * `absent`: nothing. `foreign`: an item that the mirror never wrote. `newer`: what this daemon wrote later, or this very write.
- * `older`: the condition would hold now. `beyond`: an incarnation above ours, so another process has the tables, or nobody.
- * `planted`: a version that nobody can have given.
+ * Why the condition of a write failed. `absent`: no item. `foreign`: an item that the mirror never wrote. `newer`: what this daemon
+ * wrote later, or this very write. `older`: the condition would hold now. `beyond`: an incarnation above ours, so another process
+ * has the tables, or nobody. `planted`: a version that nobody can have given.
  */
 export type Obstacle = 'absent' | 'foreign' | 'newer' | 'older' | 'beyond' | 'planted';
 

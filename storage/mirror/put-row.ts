@@ -8,7 +8,7 @@ import type { KeyedQueue } from '../../protocols/serial-queue.ts';
 import type { MirrorLimits } from './limits.ts';
 import type { Projection, TableSpec, Version } from './types.ts';
 
-/** What is counted of the writes. */
+/** Counts of the writes. */
 export interface MirrorCounts {
   written: number;
   tombstoned: number;
@@ -31,7 +31,7 @@ export interface PutParts {
   readonly queue: KeyedQueue;
 }
 
-/** Others change the same item between a condition that failed and a look at it: so often it is tried again. */
+/** Others may change the same item between a failed condition and the read after it: this many attempts are made. */
 const ROUNDS = 8;
 
 /**
@@ -63,7 +63,7 @@ export async function putRow(parts: PutParts, key: string, row: OutboxRow): Prom
   return { n, at, ...was, due: parts.now() + parts.limits.graceMs, incarnation: parts.incarnation };
 }
 
-/** What no repetition mends: it is shown, and tried again when the row changes. */
+/** Errors that no retry fixes: they are reported, and tried again when the row changes. */
 const LASTING = new Set(['mirror-item-refused', 'value-damaged', 'key-malformed']);
 
 async function targetsOf(projection: Projection, key: string, reasons: string[]): Promise<readonly Target[]> {
@@ -76,7 +76,7 @@ async function targetsOf(projection: Projection, key: string, reasons: string[])
   }
 }
 
-/** What a row is as an item. Where that cannot be told by the row's own fault, no repetition mends it, and the others are not to wait for it. */
+/** The item of a row. If it cannot be made because of the row itself, no retry fixes it, and the others must not wait for it. */
 async function presented<T>(make: () => Promise<T>): Promise<T> {
   try {
     return await make();
@@ -88,14 +88,14 @@ async function presented<T>(make: () => Promise<T>): Promise<T> {
   }
 }
 
-/** True when there is still something to be removed, or to be looked at again. */
+/** True when there is still something to be removed, or to be checked again. */
 async function putItem(parts: PutParts, key: string, target: Target, row: OutboxRow): Promise<boolean> {
   const { projection, tables, incarnation, counts } = parts;
   const version: Version = [incarnation, row.n];
   const spec = specOf(projection, target);
   const wanted = await presented(() => projection.item(target));
   if (wanted !== undefined) {
-    // It is there again: whoever put it back has a row of its own.
+    // It is there again: whatever wrote it has a row of its own.
     if (row.due !== undefined) return false;
     const item = liveItem(spec, target, wanted, version);
     const bytes = itemSize(item);
@@ -118,7 +118,7 @@ async function putItem(parts: PutParts, key: string, target: Target, row: Outbox
   const stone = tombstone(spec, target, key, version);
   const outcome = await write(parts, target, stone, version, { kind: 'there-and-older', than: version });
   if (outcome === 'written') counts.tombstoned++;
-  // Nothing is there; an older write may still be under way, so it is looked at once more when none can come.
+  // There is no item; an older write may still be in flight, so it is checked once more when none can arrive.
   return outcome === 'written' || outcome === 'own' || (outcome === 'absent' && row.due === undefined);
 }
 

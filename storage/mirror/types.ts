@@ -8,7 +8,7 @@ export interface TableSpec {
   readonly key: readonly [string] | readonly [string, string];
 }
 
-/** What an item is to hold: its attributes without the key, `_version` and `_source`. */
+/** The content of an item: its attributes without the key, `_version` and `_source`. */
 export type ItemFields = { readonly [name: string]: Json };
 
 /** An item as it is to be, and the full key of the row that it is made from. */
@@ -17,12 +17,12 @@ export interface ProjectedItem {
   readonly fields: ItemFields;
 }
 
-/** What of the database stands in which item. Reads LevelDB only, and always its newest state. */
+/** Maps the database to items. Reads LevelDB only, and always its newest state. */
 export interface Projection {
   readonly tables: readonly TableSpec[];
   /** The items that a row takes part in, by its full key. */
   targets(source: string): Promise<readonly Target[]>;
-  /** What an item is now; undefined when it is not to be there. */
+  /** The current item; undefined when there should be none. */
   item(target: Target): Promise<ProjectedItem | undefined>;
 }
 
@@ -43,7 +43,7 @@ export type MirrorState =
   | 'denied'
   /** DynamoDB does not answer. */
   | 'away'
-  /** Attached, and every row of the database is being brought out. */
+  /** Attached, and every row of the database is being written. */
   | 'filling'
   | 'running'
   /** A newer process holds the tables; this one writes no more. */
@@ -87,7 +87,7 @@ export type DifferenceKind =
   | 'missing'
   | 'differs'
   | 'extra'
-  /** `_version` is none that this daemon has given, or `_source` leads elsewhere. */
+  /** `_version` was not given by this daemon, or `_source` names something else. */
   | 'version'
   /** A tombstone that nobody is going to remove. */
   | 'tombstone';

@@ -24,19 +24,19 @@ export interface VerifyParts {
   readonly projection: Projection;
   readonly incarnation: number;
   readonly newestVersion: () => number;
-  /** Resolves when all that was in the outbox at the call is brought out. Throws `mirror-away`. */
+  /** Resolves when everything that was in the outbox at the call has been written. Throws `mirror-away`. */
   readonly drained: () => Promise<void>;
   readonly limits: Pick<MirrorLimits, 'scanPage' | 'itemBytes' | 'inFlight'>;
 }
 
-/** What was looked at so far, of about how much. */
+/** How much has been checked, of about how much. */
 export interface VerifyProgress {
   readonly done: number;
   readonly total: number;
 }
 
 export interface VerifySummary {
-  /** Items looked at in each table. */
+  /** Items checked in each table. */
   readonly items: Readonly<Record<string, number>>;
   /** Of those, what the mirror never wrote: the old back end's own. */
   readonly foreign: Readonly<Record<string, number>>;
@@ -54,8 +54,8 @@ export type VerifyStep =
 type Finding = DifferenceKind | 'foreign' | 'pending' | undefined;
 
 /**
- * Holds every table against LevelDB: each item that is there, then each that should be. What seems to differ is looked at again
- * when the outbox has been brought out, so that a node at work shows no difference that is only a delay. Holds one page in memory.
+ * Compares every table with LevelDB: first each existing item, then each that should exist. What seems to differ is checked again
+ * when the outbox has been written, so that an active node shows no difference that is only a delay. Holds one page in memory.
  */
 export async function* verifyTables(parts: VerifyParts): AsyncGenerator<VerifyStep> {
   const { db, tables, projection, limits } = parts;
@@ -124,7 +124,7 @@ export async function* verifyTables(parts: VerifyParts): AsyncGenerator<VerifySt
 /** How often what waits in the outbox is waited for, before it is only counted. */
 const ROUNDS = 2;
 
-/** The items of some rows that should be there and are not. What is there has been looked at. */
+/** The items of some rows that should exist and do not. Existing ones have been checked. */
 async function missing(parts: VerifyParts, keys: readonly string[]): Promise<Target[]> {
   const { projection, tables, limits } = parts;
   const all = await parallel(keys, limits.inFlight, (key) => projection.targets(key));
@@ -168,7 +168,7 @@ async function compare(parts: VerifyParts, spec: TableSpec, item: Attributes): P
   return held === 'waiting' && found === 'tombstone' ? undefined : 'pending';
 }
 
-/** Whether the outbox has still to do with an item: to bring it out, or only to remove it in its time. */
+/** Whether the outbox still has to process an item: to write it, or only to remove it later. */
 async function outboxHas(
   { outbox, projection }: VerifyParts,
   target: Target,
@@ -178,7 +178,7 @@ async function outboxHas(
   const id = itemKey(target);
   const isIt = (each: Target): boolean => itemKey(each) === id;
   let found: 'waiting' | undefined;
-  // What the item itself says of its source counts only when that row has to do with it.
+  // The source named by the item counts only when that row refers to the item.
   for (const key of new Set([id, source, item?.[SOURCE]?.S])) {
     const row = key === undefined ? undefined : await outbox.get(key);
     if (key === undefined || row === undefined) continue;

@@ -31,7 +31,7 @@ export class Pause {
   }
 }
 
-/** Rounds of the same work, and those who wait for one that began after they asked. */
+/** Rounds of the same work, and callers that wait for one that began after their call. */
 export class Rounds {
   readonly #env: Pick<Env, 'after'>;
   #begun = 0;

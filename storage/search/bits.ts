@@ -10,7 +10,7 @@ export function allOf(size: number): Bits {
   return bits;
 }
 
-/** Keeps in `bits` what is in `other` too; whether anything is left. */
+/** Keeps in `bits` only what is in `other` too; returns whether anything is left. */
 export function intersect(bits: Bits, other: Bits): boolean {
   let any = 0;
   for (let i = 0; i < bits.length; i++) any |= bits[i] = (bits[i] ?? 0) & (other[i] ?? 0);

@@ -10,7 +10,7 @@ import { searchedOf } from './searched.ts';
 /** Numbers that are looked for at once. */
 const ASKED_AT_ONCE = 256;
 
-/** Those of some change numbers at which a record stands. */
+/** Those of some change numbers that still have a record. */
 export async function existing(
   { level, env }: Pick<Database, 'level' | 'env'>,
   numbers: readonly number[],
@@ -45,7 +45,7 @@ export async function listingsOf(
   turn: Turn,
   changes: readonly (readonly [key: string, value: Uint8Array])[],
   take: (number: number, stored: StoredRecord) => void,
-  // The scrub makes it anew, and then it is a change.
+  // The scrub recreates it, which is a change.
   missed: (number: number) => void = () => undefined,
 ): Promise<void> {
   const wanted = changes.flatMap(([key, value]) => {
@@ -56,14 +56,14 @@ export async function listingsOf(
   for (const [i, { number, record }] of wanted.entries()) {
     const row = rows[i];
     const stored = row && decodeRecordRow(record, row, () => undefined);
-    // What changed since stands at another number.
+    // What changed since has another number.
     if (stored?.change === number) take(number, stored);
     else missed(number);
     if (turn.isOver()) await turn.next();
   }
 }
 
-/** What a segment over some changes has to be. */
+/** What a segment over some changes must contain. */
 export async function listingsBetween(
   db: Pick<Database, 'level' | 'env'>,
   { from, to }: ChangeSpan,

@@ -3,7 +3,7 @@ import { bitmapOf, type Bits, setBit } from './bits.ts';
 import type { SearchedListing } from './searched.ts';
 import { type ColumnName, COLUMNS } from './segment-rows.ts';
 
-/** What a search asks of a part of the index. Places count its listings, in the order of their change numbers. */
+/** A part of the index, for a search. Places count its listings, in the order of their change numbers. */
 export interface Part {
   /** Listings when the search began. */
   readonly size: number;
@@ -14,7 +14,7 @@ export interface Part {
   numbers(): Promise<ArrayLike<number>>;
 }
 
-/** Listings in memory: those that came last, or those that become a segment. */
+/** Listings in memory: the newest ones, or those that become a segment. */
 export class Listings {
   readonly numbers: number[] = [];
   readonly columns: Readonly<Record<ColumnName, number[]>> = {
@@ -25,9 +25,9 @@ export class Listings {
     long: [],
   };
   readonly words = new Map<string, number[]>();
-  /** Where each record stands that came one by one. */
+  /** The places of records that were added one by one. */
   readonly #places = new Map<RecordKey, number>();
-  /** Numbers at which a record does not stand any more, as far as that came in here. */
+  /** Numbers that no longer have a record, as far as that is known here. */
   readonly gone = new Set<number>();
 
   #terms = 0;
@@ -48,7 +48,7 @@ export class Listings {
     for (const term of listing.terms) this.note(term, place);
   }
 
-  /** A record that has changed: where it stood, it stands no more. */
+  /** A record has changed: its old place is outdated. */
   changed(key: RecordKey): void {
     const place = this.#places.get(key);
     if (place === undefined) return;
@@ -56,7 +56,7 @@ export class Listings {
     this.#places.delete(key);
   }
 
-  /** Adds what a record says now. */
+  /** Adds a record's current state. */
   take(key: RecordKey, number: number, listing: SearchedListing): void {
     this.#places.set(key, this.size);
     this.add(number, listing);
@@ -94,7 +94,7 @@ export class Listings {
   }
 }
 
-/** Those that stand at their numbers still, in steps. */
+/** Those that still have their numbers, in steps. */
 export function* kept(listings: Listings, stays: (number: number) => boolean): Generator<void, Listings> {
   const left = new Listings();
   const places = listings.numbers.map((number, place) => {

@@ -3,10 +3,10 @@ import { type BatchOp, fullKey } from '../keyspace.ts';
 import { putJson, verifiedJson } from '../values.ts';
 import type { SegmentHead } from './segment.ts';
 
-/** How words are folded and rows written: another number makes an index of before be made anew. */
+/** The version of word folding and row format: with another number, an older index is rebuilt. */
 const FORM = 2;
 
-/** Which segments there are, and up to which change the index stands. */
+/** Which segments exist, and up to which change the index goes. */
 export interface Manifest {
   readonly form: number;
   readonly place: number;
@@ -20,7 +20,7 @@ export const EMPTY_INDEX: Manifest = { form: FORM, place: 0, next: 1, segments: 
 
 export const manifestRow = (manifest: Manifest): BatchOp => putJson(MANIFEST, manifest);
 
-/** Undefined where there is none, or it is damaged or of another form. */
+/** Undefined where there is none, or it is damaged or of another version. */
 export async function readManifest(db: Pick<Database, 'level'>): Promise<Manifest | undefined> {
   const value = await db.level.get(MANIFEST);
   if (value === undefined) return undefined;

@@ -12,7 +12,7 @@ export interface Span {
 
 export type SortOrder = 'newest' | 'price' | 'distance';
 
-/** What is searched for, beside what a list is narrowed by. */
+/** The criteria of a search in addition to a list's filter. */
 export interface Search {
   /** All of them are wanted. */
   readonly clauses: readonly Clause[];
@@ -37,7 +37,7 @@ export function termsOf({ fields, owner }: ListFilter): string[] {
   return terms;
 }
 
-/** A listing that is held against searches. */
+/** A listing to be matched against searches. */
 export interface Held {
   readonly state: RecordState;
   readonly listing: SearchedListing;
@@ -45,7 +45,7 @@ export interface Held {
   readonly words: ReadonlySet<string>;
 }
 
-/** What listings are held against: a search and a filter, or without a search what a list shows. */
+/** The criteria for matching listings: a search and a filter, or without a search what a list shows. */
 export interface Asked {
   readonly search: Search | undefined;
   readonly filter: ListFilter;

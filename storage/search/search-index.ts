@@ -15,13 +15,16 @@ import { segmentProblem } from './segment-check.ts';
 import { ownerTerm, searchedOf } from './searched.ts';
 import { Segment, SegmentReader, type SegmentSize } from './segment.ts';
 
-/** How much stands in memory and in each segment. Terms are those of each listing, added up: so much more memory and work than listings. */
+/**
+ * The sizes of memory and segments. Terms are those of each listing, added up: memory and work grow with them more than with
+ * listings.
+ */
 export interface SearchSizes {
   /** Listings that are gathered in memory until they become a segment; a start reads as many again. */
   readonly flushAtListings: number;
   /** Terms of which there are as many, when the listings have long texts. */
   readonly flushAtTerms: number;
-  /** Listings of the largest segments: one is made anew in a second of the main thread, in turns. */
+  /** Listings of the largest segments: one is rewritten in a second of the main thread, in turns. */
   readonly largest: number;
   /** Terms of the largest segments. */
   readonly largestTerms: number;
@@ -36,16 +39,16 @@ const SIZES: SearchSizes = {
 const PLACE_AFTER = 50_000;
 /** So many small segments become one. */
 const JOINED = 8;
-/** Numbers that are looked at to tell how much of a segment has changed. */
+/** Numbers that are checked to estimate how much of a segment has changed. */
 const LOOKED_AT = 64;
 /** How long a search waits for what was just written, milliseconds. */
 const CATCH_UP_MS = 250;
-/** Listings that may wait for being taken in; what comes beyond is read from the disk. */
+/** Listings that may wait to be added; beyond it they are read from the disk. */
 const WAITING = 8192;
 
 export interface SearchIndexParts {
   readonly db: Pick<Database, 'level' | 'batch' | 'env'>;
-  /** Where a state of now stands in the order of changes; undefined for a private one. */
+  /** The position of a current state in the order of changes; undefined for a private one. */
   readonly changeOf: (state: RecordState) => number | undefined;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
   /** Others than the index's own; for tests. */
@@ -58,9 +61,10 @@ interface Noted {
 }
 
 /**
- * The inverted index of all listings. It follows the order of changes: a listing stands in it under the number of its change, and whoever
- * finds it there looks whether a record stands at that number still. So what is changed, ended, erased or forgotten is found no more at
- * once, and leaves the rows when they are written next. What came last is in memory; a start reads it again, from the place that is noted.
+ * The inverted index of all listings. It follows the order of changes: a listing is in it under the number of its change, and a
+ * search checks whether a record still has that number. So what is changed, ended, erased or forgotten is no longer found at once,
+ * and leaves the rows when they are written next. The newest listings are in memory; a start reads them again, from the recorded
+ * position.
  */
 export class SearchIndex {
   readonly #parts: SearchIndexParts;
@@ -70,27 +74,27 @@ export class SearchIndex {
   readonly #writes = new SerialQueue();
   #manifest: Manifest = EMPTY_INDEX;
   #segments: readonly Segment[] = [];
-  /** What is being written as a segment. */
+  /** The listings being written as a segment. */
   #flushing: Listings | undefined;
   #last = new Listings();
   #place = 0;
   #noted: Noted[] = [];
   #isTaking = false;
-  /** The newest change of all commits told of. */
+  /** The newest change of all commits reported so far. */
   #newest = 0;
-  /** Whether commits told of are all there is behind the place; otherwise it is read from the disk. */
+  /** Whether the reported commits are everything after the position; otherwise it is read from the disk. */
   #isNear = false;
-  /** A commit, or more, was told of since the disk began to be read. */
+  /** A commit, or more, was reported since reading from the disk began. */
   #more = true;
   #reload = true;
-  /** How often what is in memory was begun anew: whoever waited meanwhile goes by what is no more. */
+  /** How often the memory was started again: a caller that waited meanwhile would use outdated data. */
   #opened = 0;
   #running: Promise<void> | undefined;
   #stopped = false;
   #checked = 0;
-  /** What a search came upon is being mended. */
+  /** What a search found damaged is being repaired. */
   #isMending = false;
-  /** Records have gone and left no trace among the changes: what is in memory is looked at before it is written. */
+  /** Records were removed without a trace among the changes: the memory is checked before it is written. */
   #isSwept = false;
 
   constructor(parts: SearchIndexParts) {
@@ -132,13 +136,13 @@ export class SearchIndex {
     this.#go();
   }
 
-  /** The database was opened anew: what was in it is not known any more. */
+  /** The database was reopened: what was in it is no longer known. */
   reopened(): void {
     this.#reload = true;
     this.again();
   }
 
-  /** Resolves when all that was told of is in, or that takes longer than a search should. */
+  /** Resolves when everything reported so far is in, or after the longest time that a search should wait. */
   async caughtUp(): Promise<void> {
     if (this.#running === undefined) return;
     const waited = new AbortController();
@@ -146,7 +150,7 @@ export class SearchIndex {
     waited.abort();
   }
 
-  /** Whether it is being made, or reads what it has missed: then what is found is not all. */
+  /** Whether it is being built, or reads what it has missed: then results are incomplete. */
   get isBehind(): boolean {
     return !this.#isNear || this.#noted.length > 0 || this.#isTaking;
   }
@@ -174,7 +178,7 @@ export class SearchIndex {
     if (this.#stopped || this.#running !== undefined) return;
     this.#running = this.#follow()
       .catch((error: unknown) => {
-        // What could not be written is not lost: it is read again when the database is there again.
+        // What could not be written is not lost: it is read again when the database is available again.
         this.#reload = true;
         this.#isNear = false;
         this.#parts.warn('the search index does not follow; it goes on with the next change', { err: error });
@@ -246,7 +250,7 @@ export class SearchIndex {
     this.#segments = manifest.segments.map((head) => known.get(head.no) ?? new Segment(head, this.#rows));
   }
 
-  /** Takes in what stands behind the place on the disk. */
+  /** Adds what comes after the position on disk. */
   async #readOn(): Promise<void> {
     const { db } = this.#parts;
     const turn = soleTurn(db.env);
@@ -280,7 +284,7 @@ export class SearchIndex {
     return this.#last.size >= flushAtListings || this.#last.terms >= flushAtTerms;
   }
 
-  /** Makes a segment of what is in memory. */
+  /** Writes the listings in memory as a segment. */
   async #flush(): Promise<void> {
     this.#flushing = this.#last;
     this.#last = new Listings();
@@ -330,7 +334,7 @@ export class SearchIndex {
     await this.#replace(segments, await joined(this.#parts.db, segments, isCleared), range);
   }
 
-  /** Joins small segments at the end, and writes one anew of which half has changed. */
+  /** Merges small segments at the end, and rewrites one of which half has changed. */
   async #tidy(): Promise<void> {
     const small: Segment[] = [];
     for (const segment of this.#segments.toReversed()) {
@@ -344,7 +348,7 @@ export class SearchIndex {
       await this.#join(withNeighbour(this.#segments, segment, this.#sizes), true);
   }
 
-  /** Whether more than a share of what some segments have has changed since, by what stands at some of their numbers. */
+  /** Whether more than a share of some segments has changed since, by checking some of their numbers. */
   async #isStale(segments: readonly Segment[], share: number): Promise<boolean> {
     const looked: number[] = [];
     for (const segment of segments) {
@@ -357,8 +361,8 @@ export class SearchIndex {
   }
 
   /**
-   * Takes the words of what has changed, ended or gone of some owners out of the rows; what is in memory is written without them. Segments
-   * without any of it stay as they are.
+   * Removes the words of changed, ended or removed listings of some owners from the rows; what is in memory is written without them.
+   * Segments without any are left as they are.
    */
   sweep(owners: readonly string[]): Promise<void> {
     this.#isSwept = true;
@@ -369,7 +373,7 @@ export class SearchIndex {
     });
   }
 
-  /** Whether a segment has listings of some owners that do not stand any more. */
+  /** Whether a segment has outdated listings of some owners. */
   async #hasGone(segment: Segment, owners: readonly string[]): Promise<boolean> {
     const own = bitmapOf(segment.size);
     for (const owner of owners) unite(own, (await segment.withWord(ownerTerm(owner))) ?? bitmapOf(0));
@@ -378,7 +382,7 @@ export class SearchIndex {
     return (await existing(this.#parts.db, theirs)).size < theirs.length;
   }
 
-  /** Compares each segment with the records, and makes anew what differs; `wait` is called after each. */
+  /** Compares each segment with the records, and rewrites those that differ; `wait` is called after each. */
   async check(
     found: (what: 'damaged' | 'stale', from: number) => void,
     wait: () => Promise<void>,
@@ -395,7 +399,7 @@ export class SearchIndex {
     }
   }
 
-  /** A search came upon rows that cannot be read: makes them anew from the records. */
+  /** A search found rows that cannot be read: rebuilds them from the records. */
   mend(error: unknown): void {
     if (errorCode(error) !== 'value-damaged' || this.#isMending) return;
     this.#isMending = true;
@@ -427,7 +431,7 @@ const scaled = ({ size, terms }: SegmentSize, factor: number): SegmentSize => ({
   terms: terms * factor,
 });
 
-/** A segment of which half has changed, with the one behind it when what is left of both fits into one. */
+/** A segment of which half has changed, with the one after it when what is left of both fits into one. */
 function withNeighbour(all: readonly Segment[], segment: Segment, sizes: SearchSizes): Segment[] {
   const next = all[all.indexOf(segment) + 1];
   return next !== undefined && fits([scaled(segment.head, 0.5), next.head], sizes)

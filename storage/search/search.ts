@@ -44,8 +44,8 @@ export class Searches {
   }
 
   /**
-   * A page of what is found. `isBehind`: not all listings are in the index yet. Throws `busy` when rows of the index cannot be
-   * read: they are being made anew then.
+   * A page of results. `isBehind`: not all listings are in the index yet. Throws `busy` when rows of the index cannot be read and
+   * are being rebuilt.
    */
   async page(
     search: Search,
@@ -100,7 +100,7 @@ export class Searches {
     }
   }
 
-  /** The records that still stand where the index has them. */
+  /** The records that are still at their numbers in the index. */
   async #records(hits: readonly Hit[], unread: Unread[]): Promise<(RecordState | undefined)[]> {
     const rows = await this.#db.level.getMany(
       hits.map(({ number }) => fullKey('changes', numberKey(number, 12))),

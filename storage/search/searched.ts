@@ -5,7 +5,10 @@ import { coordinatesOf, indexValue } from '../indexes.ts';
 
 /** Fields whose words are searched. */
 const TEXTS = ['title', 'description', 'commodity'] as const;
-/** Fields that are found by their whole value, as lists have it. What is nearly always another one is not among them: each would be a word of its own. */
+/**
+ * Fields found by their whole value, as in lists. Fields with mostly unique values are not among them: each value would be a word of
+ * its own.
+ */
 const EXACT = { type: 't', status: 's', region: 'r', commodity: 'c', currency: 'm', unit: 'u' } as const;
 export type ExactField = keyof typeof EXACT;
 
@@ -17,7 +20,7 @@ const EXACT_FIELDS = Object.keys(EXACT) as ExactField[];
 const REMEMBERED = 10_000;
 const remembered = new Map(EXACT_FIELDS.map((field) => [field, new Map<string, string>()]));
 
-/** What stands among the words for a field's whole value; no word begins like it. */
+/** The prefix of a field's whole value among the words; no word begins with it. */
 export function exactTerm(field: ExactField, value: string): string {
   const terms = remembered.get(field);
   const known = terms?.get(value);
@@ -45,7 +48,7 @@ export interface SearchedListing {
   readonly long: number;
 }
 
-/** Undefined for what is no listing to be found. */
+/** Undefined for anything but a listing to be found. */
 export function searchedOf(state: RecordState | undefined): SearchedListing | undefined {
   if (!isLive(state) || state.channel !== 'public' || !state.key.startsWith('listings/')) return undefined;
   const { view } = state;

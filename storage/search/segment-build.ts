@@ -31,7 +31,7 @@ export async function writeSegment(
   await db.batch(ops, false);
 }
 
-/** Segments that stand behind one another as one; `isCleared`: without what has changed since. */
+/** Consecutive segments merged into one; `isCleared`: without what has changed since. */
 export async function joined(
   db: Pick<Database, 'level' | 'env'>,
   segments: readonly Segment[],

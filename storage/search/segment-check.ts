@@ -8,8 +8,8 @@ import { encodedRows } from './segment-rows.ts';
 import { sortedWords } from './word-order.ts';
 
 /**
- * Compares a segment with what the records among its changes say: undefined where they agree. What came into a segment and changed since
- * does not matter, nor what cannot be compared since its record cannot be read. Throws what the database throws.
+ * Compares a segment with the records of its changes: undefined where they agree. What was added to a segment and changed since does
+ * not matter, nor what cannot be compared because its record cannot be read. Throws what the database throws.
  */
 export async function segmentProblem(
   db: Pick<Database, 'level' | 'env'>,
@@ -21,7 +21,7 @@ export async function segmentProblem(
   const segment = new Segment(head, new SegmentReader(db));
   const stored = new Listings();
   try {
-    // Asked when both are there, and of both: no record stands again at a number where it has stood, so commits meanwhile do no harm.
+    // Checked when both are available, and for both: a number never gets a record again, so commits meanwhile do no harm.
     const stand = await existing(db, [...new Set([...wanted.numbers, ...(await segment.numbers())])]);
     const counts = (number: number): boolean => stand.has(number) && !missed.has(number);
     await segment.addTo(stored, counts, turn);

@@ -4,13 +4,13 @@ import { bitmapOf, bitmapSize } from './bits.ts';
 import type { Listings } from './listings.ts';
 
 /**
- * How a segment of the search index stands in rows: its listings by their change numbers, a column for each of their figures, and the
- * words in blocks, each word with the listings that have it. Keys of a segment begin with its number; a row's name follows.
+ * The rows of a segment of the search index: its listings by their change numbers, a column for each of their figures, and the words
+ * in blocks, each word with the listings that have it. Keys of a segment begin with its number; a row's name follows.
  */
 export const COLUMNS = ['time', 'price', 'quantity', 'lat', 'long'] as const;
 export type ColumnName = (typeof COLUMNS)[number];
 
-/** Bytes of a block: a word is found by reading one, and LevelDB keeps many in a table. */
+/** Bytes of a block: one is read to find a word, and LevelDB keeps many in a table. */
 const BLOCK_BYTES = 4096;
 
 export const segmentStart = (no: number): string => fullKey('search', numberKey(no));
@@ -88,7 +88,7 @@ function writePostings(writer: NumberWriter, places: readonly number[], size: nu
   }
 }
 
-/** Reads what stands at the reader, telling `take` each place. */
+/** Reads the listings at the reader, calling `take` with each place. */
 export function readPostings(reader: NumberReader, size: number, take: (place: number) => void): void {
   const head = reader.whole();
   if (head % 2 === 1) {
@@ -101,7 +101,7 @@ export function readPostings(reader: NumberReader, size: number, take: (place: n
   for (let left = head / 2; left > 0; left--) take((place += reader.whole()));
 }
 
-/** The words of a block, each as its bytes, valid until the next, with the reader before its listings: `visit` reads them or leaves them. */
+/** The words of a block, each as its bytes, valid until the next, with the reader before its listings: `visit` reads or skips them. */
 export function eachWord(
   block: Uint8Array,
   size: number,

@@ -37,7 +37,7 @@ const KEPT_BYTES = 8 * 1024 * 1024;
 
 type Row = string[] | number[] | Float64Array | Uint8Array;
 
-/** Reads rows of segments, and keeps what is asked for often. */
+/** Reads rows of segments, and caches those used often. */
 export class SegmentReader {
   readonly #db: Pick<Database, 'level'>;
   readonly #kept = new LRUCache<string, Row>({
@@ -75,7 +75,7 @@ export class SegmentReader {
   }
 }
 
-/** Reads what stands under a key; throws `value-damaged` where that is malformed though its checksum holds. */
+/** Reads the row of a key; throws `value-damaged` where it is malformed though its checksum is right. */
 function soundly<T>(key: string, read: () => T): T {
   try {
     return read();
@@ -146,7 +146,7 @@ export class Segment implements Part {
     return bits;
   }
 
-  /** All of it, or the listings that `keeps` names, added to others that stand before them. */
+  /** All of it, or the listings that `keeps` names, appended to others before them. */
   async addTo(listings: Listings, keeps: (number: number) => boolean, turn: Turn): Promise<void> {
     const { no, size } = this.head;
     const numbers = await this.numbers();
@@ -172,7 +172,7 @@ export class Segment implements Part {
   }
 }
 
-/** The last block that begins with a word up to this one; -1 when all begin behind it. */
+/** The last block whose first word is not after this one; -1 when all begin later. */
 function lastNotBehind(directory: readonly string[], word: string): number {
   let [low, high] = [0, directory.length];
   while (low < high) {
