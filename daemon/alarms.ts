@@ -50,7 +50,7 @@ interface DistrustAlarm {
   readonly forMs: number;
 }
 
-/** The mirror stands still until the operator has done something. */
+/** The mirror has stopped until the operator has done something. */
 interface MirrorAlarm {
   readonly kind: 'mirror-tables-missing' | 'mirror-refused' | 'mirror-denied' | 'mirror-displaced';
   readonly detail: string;
@@ -62,18 +62,18 @@ interface SmsAlarm {
   readonly status: number;
 }
 
-/** A part of the node did not take in something that has happened. */
+/** A part of the node failed to process an event. */
 interface ListenerAlarm {
   readonly kind: 'listener-failed';
   readonly listener: string;
 }
 
-/** A record cannot be read or shown; which, the log says: it may be private. */
+/** A record cannot be read or shown; the log says which, because it may be private. */
 interface LeftOutAlarm {
   readonly kind: 'record-left-out';
 }
 
-/** A record waits for its judgement through several tries; it shows what it showed before. */
+/** A record is still unmerged after several attempts; it shows its last values. */
 interface RecordAlarm {
   readonly kind: 'merge-outstanding';
   readonly key: string;
@@ -210,7 +210,8 @@ function subjectOf(alarm: AnyAlarm): string {
 }
 
 /**
- * Raised alarms, newest first; the same kind about the same thing is told once in a minute. `onRaised` hears of each, however often.
+ * Raised alarms, newest first; the same kind about the same subject is reported once a minute. `onRaised` is called for each,
+ * however often.
  */
 export function createAlarms(
   logger: Logger,
@@ -219,9 +220,9 @@ export function createAlarms(
   onRaised: (alarm: AnyAlarm) => void = () => undefined,
 ): {
   raise(alarm: AnyAlarm): void;
-  /** Without a word all of them; those for the public only where `sees` says so. */
+  /** All of them by default; only the public ones where `sees` says so. */
   list(sees?: Sees): RaisedAlarm[];
-  /** The operator has seen to them: they are told no more, until one is raised again. How many there were. */
+  /** The operator has seen them: they are no longer reported, until one is raised again. Returns how many there were. */
   clear(): number;
   /** How often each kind was raised since the start. */
   counts(): ReadonlyMap<string, number>;

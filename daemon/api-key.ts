@@ -12,7 +12,7 @@ export function apiKeyPath(dataDir: string): string {
 /** The daemon's key, and how it comes to be known. */
 export interface OwnApiKey {
   readonly key: string;
-  /** Writes the file where it is still to be made (0600); nobody knows the key before. Does nothing a second time. */
+  /** Writes the file where it does not exist yet (0600); nobody knows the key before. Does nothing when called again. */
   readonly publish: () => Promise<void>;
 }
 
@@ -33,14 +33,15 @@ export async function openApiKey(
     key,
     publish: async () => {
       if (written) return;
-      // The identity's lock is held: nobody else makes one here. What the operator has put there meanwhile counts at the next start.
+      // The identity's lock is held, so nobody else creates one here. A key that the operator has put there meanwhile is used from the
+      // next start on.
       await createSecretFile(apiKeyPath(dataDir), `${key}\n`);
       written = true;
     },
   };
 }
 
-/** The key the command line sends to a daemon on this host: API_KEY, else the file's; undefined when there is none. */
+/** The key that the command line sends to a daemon on this host: API_KEY, else the file's; undefined when there is none. */
 export async function readLocalApiKey(
   settings: Pick<Settings, 'apiKey' | 'dataDir'>,
 ): Promise<string | undefined> {

@@ -1,13 +1,13 @@
 import type { Transferable, Worker } from 'node:worker_threads';
 import type { AskedAnswer, AskedEvents, AskedWorker } from '../protocols/asked-thread.ts';
 
-/** What is posted of a request, and what of it is given away rather than copied. */
+/** The message for a request, and what of it is transferred rather than copied. */
 export interface Posted {
   readonly message: unknown;
   readonly given?: readonly Transferable[];
 }
 
-/** A thread that says that it is there and then answers each request, under its id. It keeps nothing alive yet. */
+/** A thread that reports when it is ready and then answers each request, by its id. It does not keep the process alive. */
 export function askedWorker<Request, Answer>(
   thread: Worker,
   { answer, gone }: AskedEvents<Answer>,

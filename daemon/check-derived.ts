@@ -17,15 +17,15 @@ import { readRecordRow } from '../storage/stored-record.ts';
 import { isCounted } from '../storage/usage-count.ts';
 import { verifyChecksum } from '../storage/values.ts';
 
-/** What is wrong with the stored entries or derived data. */
+/** Faults in stored entries or derived data. */
 export interface Problem {
   readonly code: string;
   readonly message: string;
 }
 
 /**
- * Everything that is derived, against the entries and itself; `all`: also what stands beside the feeds. Reads only; LevelDB's own
- * complaints are thrown.
+ * Checks everything derived against the entries and itself; `all`: also what is stored outside the feeds. Reads only; LevelDB's own
+ * errors are thrown.
  */
 export async function checkDerived(db: Database, problems: Problem[], all: boolean): Promise<void> {
   const before = problems.length;
@@ -38,7 +38,7 @@ export async function checkDerived(db: Database, problems: Problem[], all: boole
   await checkOps(db, problems, all);
 }
 
-/** Tables beside the feeds: no feed has what stands in them, so a rebuild leaves them as they are but for what cannot be read. */
+/** Tables outside the feeds: no feed contains their rows, so a rebuild leaves them as they are except for unreadable ones. */
 export const KEPT: readonly SublevelName[] = [
   'registry',
   'httpNodes',
@@ -61,7 +61,7 @@ export const KEPT: readonly SublevelName[] = [
   'checkpoints',
   'forgotten',
 ];
-/** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */
+/** Values with a checksum that a rebuild restores. Entries are checked with their feeds. */
 const OF_FEEDS: readonly SublevelName[] = [
   'feeds',
   'records',
@@ -71,7 +71,7 @@ const OF_FEEDS: readonly SublevelName[] = [
   'usage',
   'past',
 ];
-/** The others; nonces and indexes have no checksum. What is damaged in the audit log stays: it is to show that it is not whole. */
+/** The others; nonces and indexes have no checksum. Damaged lines of the audit log are kept, to show that it is not complete. */
 const BESIDE: readonly SublevelName[] = ['meta', 'audit', ...KEPT];
 
 async function checkValues(
@@ -132,7 +132,7 @@ async function checkIndexes(db: Database, problems: Problem[]): Promise<void> {
     });
 }
 
-/** The words that listings are found by, as far as they are written: what a start takes in after is not among them. */
+/** The words that listings are found by, as far as they are written: what a start adds later is not included. */
 async function checkSearch(db: Database, problems: Problem[]): Promise<void> {
   for (const head of (await readManifest(db))?.segments ?? []) {
     const problem = await segmentProblem(db, head);

@@ -3,7 +3,7 @@ import { isoTime } from '../protocols/wire/iso-time.ts';
 import { clockIsCredible } from '../protocols/wire/release-date.ts';
 import type { NodeClock } from './node-clock.ts';
 
-/** What is told of a wall clock that cannot be right; nothing of any other. */
+/** The warning about a wall clock that cannot be right; none for any other. */
 export function clockLine({ wall, credible }: Pick<NodeClock, 'wall' | 'credible'>): string[] {
   if (credible()) return [];
   return [

@@ -19,8 +19,8 @@ import { systemEnv } from './system-env.ts';
 const LOG_END_MS = 1000;
 
 /**
- * Runs one daemon until it is told to stop: the first SIGTERM or SIGINT stops gracefully, the second at once.
- * Resolves when everything is stopped.
+ * Runs one daemon until it is told to stop: the first SIGTERM or SIGINT stops gracefully, the second at once. Resolves when
+ * everything has stopped.
  */
 export async function runDaemon(settings: Settings): Promise<void> {
   const logger = createLogger(settings);
@@ -54,7 +54,7 @@ export interface RunningDaemon {
 }
 
 /**
- * Starts one daemon in this process, whose signals stay the caller's: `onHangup` is given what to do at a hangup, before the database is
+ * Starts one daemon in this process; signals remain the caller's: `onHangup` is given what to do at a hangup, before the database is
  * opened, which may take long. What was started is stopped again when a later part fails.
  */
 export async function startDaemon(
@@ -86,7 +86,7 @@ export async function startDaemon(
   };
 }
 
-/** What has to answer for the daemon to be alive. */
+/** What has to respond for the daemon to count as alive. */
 function selfCheck(
   { ledger, db, refusal, env }: Pick<Node, 'ledger' | 'db' | 'refusal' | 'env'>,
   url: string,
@@ -121,7 +121,7 @@ async function shutModes(dataDir: string, logger: Logger): Promise<void> {
     );
 }
 
-/** A database without its identity would go on under a new name, and its own records could never be changed again. */
+/** A database without its identity would continue under a new name, and its own records could never be changed again. */
 async function refuseLostIdentity(dataDir: string): Promise<void> {
   const initialized = await stat(join(dataDir, 'initialized')).catch(() => undefined);
   if (initialized !== undefined && (await readIdentity(dataDir)) === undefined) {

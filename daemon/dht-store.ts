@@ -3,8 +3,8 @@ import { MemoryDatastore } from 'datastore-core/memory';
 type Key = Parameters<MemoryDatastore['put']>[0];
 
 /**
- * How many entries of each kind libp2p may keep in memory. Strangers write here (provider records, public keys, what
- * identify says), and kad-dht itself has no quota; what falls out is found again or provided again.
+ * How many entries of each kind libp2p may keep in memory. Strangers write here (provider records, public keys, identify data), and
+ * kad-dht itself has no quota; what is dropped is found or provided again.
  */
 const KEPT: readonly (readonly [prefix: string, entries: number])[] = [
   ['/dht/provider/', 8192],

@@ -1,4 +1,4 @@
-/** Levenshtein distance in which a swap of two neighbours counts once; 3 stands for any that is surely above 2. */
+/** Levenshtein distance in which a swap of two neighbours counts once; 3 stands for any distance above 2. */
 export function editDistance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return 3;
   let before: number[] = [];

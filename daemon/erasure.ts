@@ -44,7 +44,7 @@ export class Erasures implements ErasurePort {
   #stopped = false;
   /** Of which ops were erased since the last clearing began. */
   readonly #fresh = new Set<RecordKey>();
-  /** What is still to be erased of a record is told once: its first entry already sets the clearing off, which asks the same. */
+  /** Each remaining erasure of a record is requested once: its first entry already starts the clearing, which asks for the same. */
   readonly #erasing = new KeyedQueue();
 
   constructor(parts: ErasureParts) {
@@ -82,13 +82,13 @@ export class Erasures implements ErasurePort {
     return this.#erase(key, known);
   }
 
-  /** After a commit that erased ops. Never throws; what fails is done again when writing goes on, or at the next start. */
+  /** After a commit that erased ops. Never throws; what fails is repeated when writing resumes, or at the next start. */
   committed(records: readonly RecordKey[]): void {
     for (const key of records) this.#fresh.add(key);
     if (records.length > 0) void this.cleared();
   }
 
-  /** Finishes what was cut off, and waits for what is under way: one clearing at a time; commits that come meanwhile share the next. */
+  /** Finishes what was interrupted, and waits for what is in progress: one clearing at a time; commits meanwhile share the next. */
   cleared(): Promise<void> {
     if (!this.#queued && !this.#stopped) {
       this.#queued = true;
@@ -97,7 +97,7 @@ export class Erasures implements ErasurePort {
     return this.#clearing;
   }
 
-  /** Ends what is under way; what is left is cleared at the next start. */
+  /** Ends what is in progress; the rest is cleared at the next start. */
   stop(): Promise<void> {
     this.#stopped = true;
     return this.#clearing;

@@ -14,7 +14,7 @@ import type { Problem } from './check-derived.ts';
 import { followingFeed } from './following-feed.ts';
 import { forgottenFeed, isOfGap } from './gap-survey.ts';
 
-/** What checking every feed found: how far each holds, and what does not. */
+/** The result of checking every feed: how far each is valid, and what is not. */
 export interface Survey {
   readonly feeds: readonly FeedState[];
   /** Of the usable entries, by the number of their feed. */
@@ -129,7 +129,7 @@ class SurveyWalk {
     this.#isBroken = false;
   }
 
-  /** All entries of the feed at hand have been looked at. */
+  /** All entries of the current feed have been checked. */
   #end(): void {
     const feed = this.#feed;
     if (feed === undefined) return;
@@ -162,7 +162,7 @@ class SurveyWalk {
     this.#unusable.push(key);
   }
 
-  /** An entry of a forgotten feed, beyond its head: evidence, or what a forgetting that was cut off has not reached. */
+  /** An entry of a forgotten feed, beyond its head: evidence, or what an interrupted forgetting has not reached. */
   #beyondHead(gap: Gap, seq: number, [key, value]: [string, Uint8Array]): void {
     const entry = gap.kept.has(seq) ? this.#usable(key, value) : undefined;
     if (entry === undefined || !isOfGap(gap, seq, entry)) {

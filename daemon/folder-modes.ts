@@ -3,14 +3,17 @@ import { join } from 'node:path';
 
 /** Everything in DATA_DIR that is the node's; what else lies there is somebody else's matter. */
 const OURS = /^(db(\..*)?|head|initialized|\.restoring)$/;
-/** What only the owner may do. Keys are not among `OURS`: their readers refuse an open mode, for who may have read them is to be thought about. */
+/**
+ * What only the owner may do. Keys are not among `OURS`: their readers refuse an open mode, because who may have read them needs
+ * thought.
+ */
 const OTHERS = 0o077;
 /** Of /tmp and its like: a folder of everybody's is not shut. */
 const STICKY = 0o1000;
 /** Paths named of those that stay open. */
 const NAMED = 5;
 
-/** What of a folder others can read or change. */
+/** What others can read or change in a folder. */
 export interface OpenModes {
   /** How many were shut; with `mend` false, how many are open. */
   readonly open: number;

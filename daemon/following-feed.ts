@@ -4,7 +4,7 @@ import type { ForkProof } from '../protocols/feed/fork.ts';
 
 const DAY_MS = 86_400_000;
 
-/** A feed with its next entry; undefined where the entry does not follow. `row` is how the feed stood, `proof` that it was forked. */
+/** A feed with its next entry; undefined where the entry does not follow. `row` is the feed before, `proof` that it was forked. */
 export function followingFeed(
   feed: FeedState | undefined,
   no: number,

@@ -15,7 +15,7 @@ export function opsInEffect(feed: FeedState, gap: Gap | undefined, entry: Entry)
   return seq <= feed.seq ? placed : placed.filter(({ index }) => isKept(gap, seq, index));
 }
 
-/** Whether an entry is the one that a gap says is kept at this place. */
+/** Whether an entry is the one kept at this place according to a gap. */
 export function isOfGap({ author, channel, epoch }: Gap, seq: number, entry: Entry): boolean {
   const { header } = entry;
   return (

@@ -30,7 +30,7 @@ export interface Gossip extends GossipSub {
   ): void;
 }
 
-/** Far below the graylist: nothing of a stranger's gossip is read, and nothing is sent to it. */
+/** Far below the graylist: no gossip of a stranger is read, and none is sent to it. */
 const STRANGER_SCORE = -1_000_000;
 /** The pace of the protocol's specification: peers reckon with it. */
 const HEARTBEAT_MS = 1000;
@@ -76,7 +76,7 @@ export function gossipOptions(
     scoreParams: {
       appSpecificScore: (peerId) => (isRegistered(peerId) ? 0 : STRANGER_SCORE),
       appSpecificWeight: 1,
-      // several nodes behind one address are ordinary, and the registry already says who counts
+      // several nodes behind one address are common, and the registry already limits them
       IPColocationFactorWeight: 0,
       topics: {
         [topic]: createTopicScoreParams({
@@ -86,7 +86,7 @@ export function gossipOptions(
           // a quiet node is not a bad one
           meshMessageDeliveriesWeight: 0,
           meshFailurePenaltyWeight: 0,
-          // four entries that no honest node relays, and the sender is not heard for a while
+          // after four entries that no honest node relays, the sender's gossip is ignored for a while
           invalidMessageDeliveriesWeight: -100,
           invalidMessageDeliveriesDecay: 0.9,
         }),

@@ -6,8 +6,8 @@ import type { GossipVerdict } from './hooks.ts';
 export interface GossipTopic {
   readonly publish: (data: Uint8Array) => Promise<void>;
   /**
-   * Joins the topic. `onMessage` says of each message whether it goes on to others, is dropped, or is held against its sender;
-   * `onSubscribed` hears of each peer that listens to the topic from now on.
+   * Joins the topic. `onMessage` says of each message whether it is forwarded, dropped, or held against its sender; `onSubscribed`
+   * is called for each peer that listens to the topic from now on.
    */
   readonly join: (
     onMessage: (data: Uint8Array, from: string) => Promise<GossipVerdict>,

@@ -6,9 +6,12 @@ import type { AnyAlarm } from './alarms.ts';
 
 /** Something that happens in one part of a node and concerns others, whom that part does not know. */
 export interface Hook<T> {
-  /** Calls `listener` each time it happens, after those that were added before; `name` says in the log and in an alarm who failed. */
+  /**
+   * Calls `listener` for each event, after those that were added before; `name` identifies it in the log and in an alarm when it
+   * fails.
+   */
   readonly on: (name: string, listener: (what: T) => unknown) => void;
-  /** Never throws, and waits for nobody: what has happened is not undone by who hears of it, and no listener is kept from it by another. */
+  /** Never throws, and waits for nobody: an event is not undone by its listeners, and no listener is affected by another. */
   readonly emit: (what: T) => void;
   /** As `emit`, and resolves when all listeners are done; then rejects with the first failure, if any. */
   readonly emitAndWait: (what: T) => Promise<void>;
@@ -16,7 +19,7 @@ export interface Hook<T> {
 
 /** Only to listen. */
 export type Listen<T> = Pick<Hook<T>, 'on'>;
-/** Only to tell. */
+/** Only to emit. */
 export type Emit<T> = Pick<Hook<T>, 'emit'>;
 
 /** A component that listens to these hooks and emits none. */
@@ -26,19 +29,19 @@ export interface Listens<Name extends keyof Omit<Hooks, 'failures'>> {
 
 export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
-/** All that parts of a node tell one another without knowing who listens. */
+/** All events between parts of a node that do not know each other. */
 export interface Hooks {
-  /** A commit stands, in the order of commits. */
+  /** A commit was written, in the order of commits. */
   readonly committed: Hook<Committed>;
-  /** The database was opened anew: whoever keeps something of it in memory reads it again. */
+  /** The database was reopened: parts that keep something of it in memory read it again. */
   readonly reopened: Hook<void>;
-  /** Stored records were derived anew: whoever keeps something of them in memory takes it from these. */
+  /** Stored records were derived again: parts that keep something of them in memory update it from these. */
   readonly repaired: Hook<readonly RecordState[]>;
-  /** Writing goes on after it was refused. */
+  /** Writing has resumed after it was refused. */
   readonly recovered: Hook<void>;
   /** How an exchange with a peer went. */
   readonly pulled: Hook<PullEvent>;
-  /** What became of a gossip message that came, or that one was published. */
+  /** The outcome for a received gossip message, or that one was published. */
   readonly gossiped: Hook<GossipVerdict | 'published'>;
   /** How long an evaluation of a whole record by Automerge took, milliseconds. */
   readonly merged: Hook<number>;
@@ -52,10 +55,10 @@ export interface Hooks {
   readonly failures: ReadonlyMap<string, number>;
 }
 
-/** `onFailure` learns which listener threw, or rejected later. */
+/** `onFailure` is called with the listener that threw, or rejected later. */
 export function createHook<T>(onFailure: (listener: string, error: unknown) => void): Hook<T> {
   const listeners: { readonly name: string; readonly listener: (what: T) => unknown }[] = [];
-  /** Calls one of them; rejects when it fails, after that was told. */
+  /** Calls one of them; rejects when it fails, after that was reported. */
   async function call(name: string, listener: (what: T) => unknown, what: T): Promise<void> {
     try {
       await listener(what);
@@ -85,7 +88,7 @@ export function createHook<T>(onFailure: (listener: string, error: unknown) => v
   };
 }
 
-/** The hooks of one node. A listener that fails is logged, counted, and told by `failed`. */
+/** The hooks of one node. A listener that fails is logged, counted, and reported by `failed`. */
 export function createHooks(log: (fields: Record<string, unknown>, message: string) => void): Hooks {
   const failures = new Map<string, number>();
   const note = (listener: string, error: unknown): void => {

@@ -7,7 +7,7 @@ import { addressGroup, isLoopback } from '../api/limits/address.ts';
 import { allowOthers, type Env, every } from '../protocols/env.ts';
 import { ERROR_CODES, type ErrorCode } from '../protocols/error-codes.ts';
 
-/** What one connection, and all of them together, may take. Times in milliseconds. */
+/** Limits of one connection, and of all of them together. Times in milliseconds. */
 export interface ServerLimits {
   /** Request target, header names and values of one request: our own take less than 12 KiB, a token at most 8 KiB. */
   readonly maxHeaderBytes: number;
@@ -54,7 +54,7 @@ export interface HttpServerOptions {
 /** Stands for the Host that HTTP/1.0 need not name, as health checks of load balancers do not; no header of that name is made up. */
 const NO_HOST = 'localhost';
 
-/** What of a request cannot be read as a URL, in the error shape of the API. */
+/** A request target that cannot be read as a URL, in the error shape of the API. */
 function refusedRequest(error: unknown): Response {
   const [code, message]: Refusal =
     error instanceof RequestError
@@ -115,7 +115,7 @@ function onlySoMany(most: number, serve: Listener): Listener {
       return undefined;
     }
     underWay.set(socket, count);
-    // OPTIONS asks about the server as a whole with `*` (RFC 9110, 9.3.7), which is no path.
+    // OPTIONS asks about the server as a whole with `*` (RFC 9110, 9.3.7), which is not a path.
     if (incoming.url === '*') incoming.url = '/';
     outgoing.once('close', () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
     return serve(incoming, outgoing);
@@ -266,7 +266,7 @@ function capAddresses(server: Server, limits: ServerLimits): void {
 type Refusal = readonly [code: ErrorCode, message: string];
 
 const MALFORMED: Refusal = ['request-malformed', 'this is not HTTP'];
-/** What Node's parser complains of, by its code. */
+/** Errors of Node's parser, by code. */
 const REFUSALS: ReadonlyMap<string | undefined, Refusal> = new Map([
   ['HPE_HEADER_OVERFLOW', ['headers-too-large', 'the headers are too large']],
   ['HPE_CHUNK_EXTENSIONS_OVERFLOW', ['body-too-large', 'the chunk extensions are too large']],

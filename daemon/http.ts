@@ -43,7 +43,7 @@ export async function serve({ settings, app, tls, env }: ServeOptions): Promise<
   };
 }
 
-/** Resolves when what was under way is done, or cut off. */
+/** Resolves when everything in progress is done, or cut off. */
 function drain(server: Server, env: Pick<Env, 'after'>): Promise<void> {
   return new Promise((resolve) => {
     const late = env.after(DRAIN_MS, () => server.closeAllConnections(), { holds: true });

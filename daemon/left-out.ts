@@ -1,7 +1,7 @@
 import type { NoteLeftOut } from '../api/ports/left-out.ts';
 import { errorCode } from '../protocols/errors.ts';
 
-/** Records told of one by one; whatever else cannot be shown is in no more lines. */
+/** Records reported one by one; any others are not logged. */
 const TOLD = 1000;
 
 /** Tells of records that lists leave out: each once in the log, and all by one alarm, which the doctor repeats. */

@@ -35,15 +35,15 @@ export const HOST_LIMITS = {
   connections: 4096,
   /** Connections of one registered peer; beyond them the oldest goes, which is likely the dead one. */
   connectionsPerPeer: 4,
-  /** Handshakes under way at once, as libp2p counts them; far above what `PENDING_LIMITS` lets stand, as it would refuse the newest. */
+  /** Concurrent handshakes as libp2p counts them; far above what `PENDING_LIMITS` allows, because libp2p would refuse the newest. */
   pendingInbound: 1024,
-  /** New connections per second from one address: a registered peer may sit behind one NAT with whoever floods us. */
+  /** New connections per second from one address: a registered peer may be behind the same NAT as an attacker. */
   inboundPerSecond: 500,
   /** A handshake is four round trips. */
   upgradeMs: 5000,
   /** Connecting and the handshake: a dozen round trips over a satellite. */
   dialMs: 5000,
-  /** What one stream may have under way unread: 10 MB/s at 100 ms, and bounded memory. */
+  /** Unread data in flight for one stream: 10 MB/s at 100 ms, and bounded memory. */
   streamWindow: 1024 * 1024,
   /** Streams of one connection. */
   streamsPerConnection: 256,
@@ -56,13 +56,13 @@ export interface HostOptions extends StrangerGateOptions {
   readonly network: string;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];
-  /** Multiaddrs to tell others instead of those listened on. */
+  /** Multiaddrs to announce instead of those listened on. */
   readonly announce?: readonly string[];
-  /** A libp2p pre-shared key file (`/key/swarm/psk/1.0.0/…`); without the same one nobody connects. */
+  /** A libp2p pre-shared key file (`/key/swarm/psk/1.0.0/…`); only nodes with the same one can connect. */
   readonly psk?: Uint8Array;
   readonly mdns?: boolean;
   /**
-   * Dial through circuit relays, and be one for registered peers. To be reached through one, listen on its
+   * Dial through circuit relays, and be one for registered peers. To be reachable through one, listen on its
    * `<multiaddr>/p2p-circuit`; a bare `/p2p-circuit` searches for relays without pause while nobody is connected.
    */
   readonly relay?: boolean;
@@ -86,15 +86,15 @@ export interface Host {
   /** The name of the one topic of entries and announcements. */
   readonly topic: string;
   readonly entries: GossipTopic;
-  /** What opens streams and answers them. */
+  /** Opens streams and answers them. */
   readonly streams: StreamHost;
   readonly onConnection: (listener: (connection: PeerConnection) => void) => void;
   readonly peerId: string;
   /** One round trip over this very connection, in milliseconds; throws when the signal fires first. */
   readonly ping: (connection: Connection, signal: AbortSignal) => Promise<number>;
   /**
-   * To be called after a peer's registration changed: drops its connections, so that both sides start anew under the new
-   * rules (gossipsub has ignored what it subscribed to as a stranger). The supervisor dials it again.
+   * To be called after a peer's registration changed: drops its connections, so that both sides start again under the new rules
+   * (gossipsub has ignored what it subscribed to as a stranger). The supervisor dials it again.
    */
   readmit(peerId: string): void;
   stop(): Promise<void>;
@@ -235,7 +235,7 @@ async function startListening(libp2p: Libp2p, gossip: Gossip, listen: readonly s
   }
 }
 
-/** What only some nodes use is loaded only there: a start is mostly the loading of modules. */
+/** Code that only some nodes use is loaded on demand: most of the startup time is loading modules. */
 async function loadOptional({ relay, mdns, psk }: HostOptions) {
   return {
     relay: relay === true ? await import('@libp2p/circuit-relay-v2') : undefined,

@@ -26,7 +26,7 @@ function heartbeatOf(status: unknown): Stoppable | undefined {
   return isTimer(timer) ? { stop: () => clearTimeout(timer) } : undefined;
 }
 
-/** The debounced function has a `stop` of its own, which nobody in libp2p calls. */
+/** The debounced function has a `stop` of its own, which libp2p never calls. */
 function debounceOf(libp2p: Libp2p): Stoppable | undefined {
   const found = ['components', 'addressManager', '_updatePeerStoreAddresses'].reduce<unknown>(
     (of, name) => (isObject(of) ? Reflect.get(of, name) : undefined),

@@ -1,7 +1,7 @@
 import { fstatSync, write as writeFd, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
-/** Takes some of the bytes and says how many; fails as `write(2)` does. */
+/** Writes some of the bytes and returns how many; fails like `write(2)`. */
 export interface Output {
   write(bytes: Uint8Array, done: (error: Error | null, written: number) => void): void;
   /** The same at once, or not at all: throws as `write(2)` does, EAGAIN where it would have to wait. */

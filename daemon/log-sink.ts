@@ -1,7 +1,7 @@
 import type { Env } from '../protocols/env.ts';
 import type { Output } from './log-output.ts';
 
-/** Bytes of log kept for a reader that has stopped reading, or a disk that is slow; beyond them lines are dropped, and the daemon goes on. */
+/** Bytes of log kept for a reader that has stopped reading, or a slow disk; beyond them lines are dropped, and the daemon continues. */
 const BACKLOG_BYTES = 8 * 1024 * 1024;
 /** Between two tries at an output that failed: a disk that is full again and again costs a write a second. */
 const AGAIN_MS = 1000;
@@ -23,9 +23,9 @@ export class LogSink {
   #bytes = 0;
   #writing: Uint8Array | undefined;
   #dropped = 0;
-  /** Of them, those that no notice has told of. */
+  /** Those of them that no notice has reported. */
   #unnoticed = 0;
-  /** What the notice in the batch under way says; unnoticed again when that fails. */
+  /** The number in the notice of the current batch; unreported again when that fails. */
   #noticing = 0;
   #failedAt: number | undefined;
   /** A line of which the output took a part only: the next one begins on a line of its own. */
@@ -134,7 +134,7 @@ export class LogSink {
   #fail(rest: Uint8Array, started: boolean): void {
     this.#failedAt = this.#options.env.monotonic();
     this.#torn ||= started;
-    // The notice is no line of anybody's; a batch that got a part of itself out may have got it out.
+    // The notice does not count as a line; a batch that was partly written may have included it.
     const own = this.#noticing > 0 && !started ? 1 : 0;
     if (own > 0) this.#unnoticed += this.#noticing;
     this.#noticing = 0;

@@ -8,7 +8,7 @@ import { isJournal, priorityPrefix, withPriorities } from './service/journal.ts'
 import type { Settings } from './settings.ts';
 import { systemEnv } from './system-env.ts';
 
-/** What every part of the daemon logs to: a static message, with fields before it. */
+/** The log of every part of the daemon: a static message, preceded by fields. */
 export type Logger = PinoLogger;
 
 /** Names under which a secret could ever reach a log line, at the top or one level down. */
@@ -49,7 +49,7 @@ export function createLogger(
   return pino({ level: settings.logLevel, base: { pid: process.pid }, redact }, destination);
 }
 
-/** What the process logs to. One for each process: it owns the file descriptor. */
+/** The log of the process. One for each process: it owns the file descriptor. */
 export interface StandardOutput {
   readonly destination: DestinationStream;
   readonly sink: Pick<LogSink, 'dropped' | 'close'>;

@@ -29,7 +29,7 @@ async function withDatabase<T>(
   }
 }
 
-/** Derives records, indexes and digests anew from the feeds, while the daemon is down. */
+/** Derives records, indexes and digests again from the feeds, while the daemon is down. */
 export function rebuild(
   settings: Settings,
   env: Env,
@@ -41,7 +41,7 @@ export function rebuild(
     try {
       const { entries, records, problems } = await rebuildDamaged(db, merger, onProgress);
       const all = [...found(db), ...problems];
-      // The next start opens a database without a fault: that something is gone has to be told here.
+      // The next start opens a database without a fault: that something is missing has to be reported here.
       if (all.length > 0) await saveRejoin(db, { cause: 'repaired', since: env.now(), answered: [] });
       return { entries, records, problems: all };
     } finally {

@@ -1,4 +1,6 @@
-/** `node daemon/make-api-key.ts DATA_DIR`: makes the daemon's key where there is none, as its first start would. For the installer. */
+/**
+ * `node daemon/make-api-key.ts DATA_DIR`: creates the daemon's key where there is none, as its first start would. For the installer.
+ */
 import { openApiKey } from './api-key.ts';
 import { systemEnv } from './system-env.ts';
 

@@ -6,7 +6,7 @@ const MOST_BYTES = 1024;
 /** libp2p's format, of which its own reader takes base16 alone (https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md). */
 const KEY_FILE = /^\/key\/swarm\/psk\/1\.0\.0\/\r?\n\/base16\/\r?\n[0-9a-f]{64}\s*$/i;
 
-/** Reads a libp2p pre-shared network key. Throws `settings-invalid` for a file that is none. */
+/** Reads a libp2p pre-shared network key. Throws `settings-invalid` for any other file. */
 export async function readNetworkKey(file: string): Promise<Uint8Array> {
   const bytes = await readFile(file).catch((error: unknown) => {
     throw invalid(`${file} cannot be read: ${errorMessage(error)}`, error);

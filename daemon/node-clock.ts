@@ -11,8 +11,8 @@ const LOOK_MS = 5000;
 /** The wall clock as the parts of a node may use it. Milliseconds since 1970; no reading is one that cannot be. */
 export interface NodeClock {
   /**
-   * The wall clock. While that reads what cannot be (1970, 2066) this goes on from the last reading that could, or from the date of the
-   * release in a process that has never seen one.
+   * The wall clock. While that shows an impossible time (1970, 2066), this continues from the last credible reading, or from the
+   * date of the release in a process that has never seen one.
    */
   readonly now: () => number;
   /**
@@ -22,7 +22,7 @@ export interface NodeClock {
   readonly cautious: () => number;
   /** Goes on evenly from what the wall clock read at the beginning, whatever that does later; for what lives in this process only. */
   readonly steady: () => number;
-  /** What the wall clock itself reads. */
+  /** The reading of the wall clock itself. */
   readonly wall: () => number;
   /** Whether that can be. */
   readonly credible: () => boolean;
@@ -36,7 +36,7 @@ export interface NodeClockParts {
   readonly onStep: (stepMs: number) => void;
 }
 
-/** Follows the wall clock and tells when it was set: whenever it is read, and between `start` and `stop` by itself. */
+/** Follows the wall clock and reports when it was set: whenever it is read, and between `start` and `stop` by itself. */
 export function createNodeClock({
   env,
   onStep,
@@ -44,7 +44,7 @@ export function createNodeClock({
   const wall = env.now;
   const origin = wall() - env.monotonic();
   const steady = (): number => origin + env.monotonic();
-  /** What to add to `steady`: as the wall clock was last read, as `now` believes it, and as `cautious` does. */
+  /** The offsets to add to `steady`: as the wall clock was last read, as `now` believes it, and as `cautious` does. */
   let read = wall() - steady();
   let believed = clockIsCredible(read + steady()) ? read : undefined;
   let sure = believed;

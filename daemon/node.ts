@@ -34,7 +34,7 @@ export interface NodeOptions {
   readonly identity: Identity;
   readonly apiKey: OwnApiKey;
   readonly logger: Logger;
-  /** Given what is to be done at a hangup of the process. */
+  /** Receives what to do at a hangup of the process. */
   readonly onHangup?: (look: () => void) => void;
 }
 

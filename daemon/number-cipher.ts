@@ -2,17 +2,17 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import type { Env } from '../protocols/env.ts';
 import type { Identity } from '../protocols/wire/identity.ts';
 
-/** One block of AES: the number, as many random bytes, and zeros by which a text that is none is told. */
+/** One block of AES: the number, as many random bytes, and zeros by which other texts are recognised. */
 const NUMBER_BYTES = 6;
 const RANDOM_BYTES = 6;
 const BLOCK_BYTES = 16;
 const CIPHER = 'aes-128-ecb';
 
-/** Numbers below 2^48 as texts that tell others nothing of them, not even whether two are the same. */
+/** Encrypts numbers below 2^48 as texts that reveal nothing about them, not even whether two are the same. */
 export interface NumberCipher {
   /** 22 characters of base64url. */
   encrypt(number: number): string;
-  /** Undefined for a text that is none of this identity's. */
+  /** Undefined for a text that was not encrypted by this identity. */
   decrypt(text: string): number | undefined;
 }
 

@@ -14,8 +14,8 @@ import type { createAlarms } from './alarms.ts';
 import type { Logger } from './logger.ts';
 
 /**
- * Opens the store; `load` reads what else has to be readable. After damage or a cut-off rebuild everything is derived anew from the entries that hold,
- * and what the damage took away is told in the log and as an alarm.
+ * Opens the store; `load` reads what else has to be readable. After damage or an interrupted rebuild everything is derived again
+ * from the valid entries, and what the damage has removed is reported in the log and as an alarm.
  */
 export async function openStore(
   db: Database,
@@ -67,7 +67,7 @@ export async function openStore(
   return store;
 }
 
-/** True when a rebuild was cut off: what is derived is not whole. */
+/** True when a rebuild was interrupted: derived rows are incomplete. */
 async function wasRebuilding(db: Database): Promise<boolean> {
   return (await db.level.get(REBUILDING)) !== undefined;
 }

@@ -4,7 +4,7 @@ import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel } from '../protocols/wire/ids.ts';
 import type { Store } from '../storage/store.ts';
 
-/** Who takes part in each private channel held here, in memory: asked at every frontier and range. */
+/** Who takes part in each private channel held here, in memory: needed for every frontier and range. */
 export interface Participants {
   load(store: Store): Promise<void>;
   note(changes: readonly RecordChange[]): void;

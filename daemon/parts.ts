@@ -9,7 +9,7 @@ export interface Part {
   readonly stop: () => Promise<void>;
 }
 
-/** What others use of a part. It is there from the part's start on; before that, asking for it throws `internal`. */
+/** What other parts use of a part. Available from the part's start on; before that, using it throws `internal`. */
 export interface Face<T> {
   readonly face: T;
 }

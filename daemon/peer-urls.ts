@@ -24,8 +24,8 @@ export interface PeerUrlsParts {
 }
 
 /**
- * Asks the nodes at `MYCELIUM_PEER_URLS` where they are; what they say are candidates, not members: libp2p proves who
- * they are, so any certificate will do. Returns the stop.
+ * Asks the nodes at `MYCELIUM_PEER_URLS` for their addresses; these are candidates, not members: libp2p proves their identity, so
+ * any certificate will do. Returns the function that stops it.
  */
 export function startPeerUrls({ urls, env, fetch, onFound, logger }: PeerUrlsParts): () => void {
   const timers = new Map<string, Timer>();

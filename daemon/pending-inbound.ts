@@ -2,17 +2,17 @@ import type { MultiaddrConnection } from '@libp2p/interface';
 import { AgrinetError } from '../protocols/errors.ts';
 import { rangeOf } from '../protocols/wire/address-range.ts';
 
-/** Connections that came in and whose other side has not yet proven who it is. */
+/** Inbound connections whose other side has not yet proven its identity. */
 export const PENDING_LIMITS = {
-  /** An open socket and some kilobytes each; a handshake in earnest takes four round trips and is gone before its turn comes. */
+  /** An open socket and some kilobytes each; an honest handshake takes four round trips and is done before its turn comes. */
   total: 256,
   /** Of one public range (/24, /48). */
   perRange: 64,
 } as const;
 
 /**
- * Sockets under handshake. Who is registered is known only after it, so nobody is refused here: when there are too many, the one
- * that has been silent longest in the most crowded range goes, and whoever does its handshake gets through.
+ * Sockets under handshake. Only after it is known who is registered, so nobody is refused here: when there are too many, the one
+ * that has been silent longest in the most crowded range is dropped, so that an honest handshake succeeds.
  */
 export class PendingInbound {
   readonly #pending = new Map<MultiaddrConnection, string>();

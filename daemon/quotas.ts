@@ -5,7 +5,7 @@ import type { Settings } from './settings.ts';
 
 type QuotaSettings = Pick<Settings, 'authorQuotaMb' | 'authorQuotaPending'>;
 
-/** What an author may take up here now: what the operator has set for it, or what is set for everybody. */
+/** The storage that an author may use here now: the operator's limit for it, or the general one. */
 export function authorQuota(
   settings: QuotaSettings,
   registry: { get(id: string): Pick<RegisteredNode, 'quotaMb'> | undefined },

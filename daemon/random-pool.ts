@@ -8,7 +8,7 @@ const SHORT = 64;
 const pool = Buffer.allocUnsafeSlow(DRAWN);
 let at = DRAWN;
 
-/** Random bytes, fit for keys and nonces; each is given out once, and nothing of it stays here. */
+/** Random bytes, suitable for keys and nonces; each is given out once, and no copy is kept. */
 export function randomBytes(length: number): Uint8Array {
   if (length > SHORT) return randomFillSync(new Uint8Array(length));
   if (at + length > DRAWN) {

@@ -38,8 +38,8 @@ const MADE_ANEW: readonly string[] = [
 ];
 
 /**
- * Takes damaged rows out of the tables that no feed can fill: whoever reads them passes over such a row or writes it anew, and left
- * there it would make every rebuild look as if it had failed.
+ * Removes damaged rows from the tables that no feed can fill: their readers skip such a row or write it again, and if it stayed,
+ * every rebuild would seem to have failed.
  */
 async function dropDamaged(db: Database, problems: Problem[]): Promise<void> {
   const damaged: BatchOp[] = [];
@@ -100,8 +100,8 @@ async function rebuildAndCheck(...args: Parameters<typeof rebuildStore>): Return
 }
 
 /**
- * Derives everything anew from the entries that hold. What does not hold is taken out and told, and comes back from peers. May be
- * cut off at any point and is then done again at the next start.
+ * Derives everything again from the valid entries. Invalid ones are removed and reported, and are returned by peers. It may be
+ * interrupted at any point and is then repeated at the next start.
  */
 export async function rebuildStore(
   db: Database,
@@ -120,7 +120,7 @@ export async function rebuildStore(
   return { store, ...derived, problems: survey.problems };
 }
 
-/** The rows of all feeds change in one batch: cut off between, a fork's row would be gone and its number given to another feed. */
+/** The rows of all feeds change in one batch: if it were split, a fork's row could be lost and its number given to another feed. */
 async function writeFeeds(db: Database, { feeds, bytes, unusable, problems }: Survey): Promise<void> {
   const found = new Set(feeds.map((feed) => fullKey('feeds', numberKey(feed.no))));
   const rows: BatchOp[] = unusable.map((key) => ({ type: 'del', key }));
@@ -130,7 +130,8 @@ async function writeFeeds(db: Database, { feeds, bytes, unusable, problems }: Su
     rows.push(putJson(key, feed));
     rows.push(usageRow(feed.no, { bytes: bytes.get(feed.no) ?? 0, pending: 0, pendingBytes: 0 }));
   }
-  // With what is taken out goes that it was: cut off behind this, the next rebuild finds nothing wrong any more.
+  // That something was removed is recorded together with the removal: after an interruption here, the next rebuild would find nothing
+  // wrong.
   if (problems.length > 0) rows.push(rejoinRow({ cause: 'repaired', since: db.env.now(), answered: [] }));
   rows.push(countedRow());
   await db.batch(rows, true);

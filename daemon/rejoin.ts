@@ -67,7 +67,7 @@ export async function openRejoin(
   };
 }
 
-/** What waits after a loss, in a line; nothing to say after an ordinary start. */
+/** What waits after a loss, in a line; nothing after an ordinary start. */
 export function rejoinLine({ waiting, recovery, peers }: RejoinStatus): string[] {
   if (!waiting || recovery === undefined) return [];
   const silent = peers.filter(({ answered }) => !answered).length;

@@ -10,7 +10,7 @@ import type { Node } from './parts/running.ts';
 /** What this process knows of its peers, and the digests of what it holds. */
 export interface ReplicationStatus {
   peer(peer: PeerId, sees: Sees): Omit<PeerStatus, 'transactions'>;
-  /** Entries that a peer has shown and that are lacking here. */
+  /** Entries that a peer has shown and that are missing here. */
   lag(peer: string, sees: Sees): number;
   /** Everybody this node knows of: connected, discovered or registered. */
   known(): KnownPeer[];
@@ -22,7 +22,7 @@ export interface ReplicationStatus {
   prices(): HeldPrices;
 }
 
-/** What of the node it reads, each time anew: it may be made before the node has started. */
+/** What it reads of the node, each time anew: it may be created before the node has started. */
 export type ReplicationStatusNode = Pick<
   Node,
   'identity' | 'store' | 'registry' | 'mycelium' | 'discovery' | 'host' | 'digestOf'

@@ -8,8 +8,8 @@ import { shellWord } from './shell-word.ts';
 const MAX_BYTES = 4096;
 
 /**
- * The text of a file that only its owner may read; undefined when there is none. Throws `code` when it is readable
- * by others, no file, or too large, and `folder-unwritable` when it cannot be read. No message repeats its content.
+ * The text of a file that only its owner may read; undefined when there is none. Throws `code` when it is readable by others, not a
+ * file, or too large, and `folder-unwritable` when it cannot be read. No message repeats its content.
  */
 export async function readSecretFile(
   path: string,
@@ -73,7 +73,7 @@ async function placeSecretFile(
   const folder = dirname(path);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    // A folder of its own (0700): its name is nobody else's, whatever processes have left there.
+    // A folder of its own (0700): nobody else uses its name, whatever other processes have left there.
     const apart = await mkdtemp(`${path}.tmp-`);
     try {
       const temporary = join(apart, 'file');

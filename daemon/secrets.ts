@@ -101,7 +101,7 @@ export function refuseWeakSecrets(
   if (problems.length > 0) throw settingsInvalid(problems);
 }
 
-/** Words of examples and defaults, longest first: what is left of a secret without them has to be long enough by itself. */
+/** Words of examples and defaults, longest first: the rest of a secret without them has to be long enough by itself. */
 const WELL_KNOWN =
   /replacethis|replaceme|changethis|changeme|placeholder|development|randomstring|your|password|passwort|agrinet|default|example|webhook|secret|apikey|random|string|federation|letmein|qwerty|admin|token|test|demo|jwt|key/g;
 
@@ -122,7 +122,7 @@ export function weaknessOf(secret: string): string | undefined {
   return steps > secret.length / 2 ? 'its characters follow one another' : undefined;
 }
 
-/** Whether some unit of at most 16 characters makes up the whole, its last repetition perhaps cut off. */
+/** Whether the whole is a repetition of some unit of at most 16 characters, the last perhaps incomplete. */
 function isRepetition(secret: string): boolean {
   for (let unit = 1; unit <= 16 && unit * 2 <= secret.length; unit++)
     if (secret.slice(unit) === secret.slice(0, -unit)) return true;

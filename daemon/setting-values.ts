@@ -17,7 +17,7 @@ export const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max);
 export const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
-/** One line of text without characters that nobody sees. */
+/** One line of text without invisible characters. */
 export const line = (max: number) =>
   z
     .string()
@@ -77,7 +77,7 @@ function isMultiaddr(text: string): boolean {
   }
 }
 
-/** Whether what is sent there is read by nobody on the way. */
+/** Whether nobody in between can read what is sent there. */
 export function isSafeForSecrets(text: string): boolean {
   const url = URL.parse(text);
   return url?.protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(url?.hostname ?? '');

@@ -26,11 +26,11 @@ export interface StorageGuardParts {
   readonly logger: Logger;
   /** Runs work while no write is under way. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
-  /** Reads again what others keep in memory of the database, after it was opened anew. */
+  /** Lets other parts read again what they keep in memory, after the database was reopened. */
   readonly reload: () => Promise<void>;
   /** The disk is on its way to be full: so many bytes are free. Once, until there was room again. */
   readonly onFilling: (freeBytes: number) => void;
-  /** Writing goes on: what could not be taken in meanwhile can be asked for now. */
+  /** Writing has resumed: entries that could not be admitted meanwhile can be requested now. */
   readonly onRecovered: () => void;
 }
 
@@ -86,7 +86,7 @@ export class StorageGuard {
         this.#refuse(short);
         return;
       }
-      // What an opening does not mend is left open: reading goes on.
+      // A database that reopening does not fix is left open: reading continues.
       if (db.damage !== undefined) return this.#refuse(db.damage);
       if (db.failed) await this.#reopen();
       this.#wait = CHECK_MS;

@@ -9,19 +9,19 @@ import { hostOf, PendingInbound } from './pending-inbound.ts';
 
 export interface StrangerGateOptions {
   readonly env: Pick<Env, 'now'>;
-  /** Asked often, and at the moment of every decision: must be a look-up in memory. */
+  /** Called often, and at the moment of every decision: must be a lookup in memory. */
   readonly isRegistered: (peerId: string) => boolean;
   /** Connections strangers may hold, in both directions together; see `STRANGER_LIMITS`. */
   readonly strangerSlots: number;
-  /** How long a stranger cannot be put out, milliseconds; for tests. */
+  /** How long a stranger cannot be disconnected, milliseconds; for tests. */
   readonly strangerGraceMs?: number;
-  /** Which addresses may be dialled, whoever named them, and what a name may lead to. */
+  /** Which addresses may be dialled, depending on who named them, and what a name may resolve to. */
   readonly rule?: Pick<DialRule, 'mayDial' | 'nameRefusal'>;
 }
 
 type Direction = Connection['direction'];
 
-/** What strangers ask: while such a stream is open, somebody waits for an answer. */
+/** Protocols for strangers: while such a stream is open, the stranger waits for an answer. */
 const ASKING = /\/(kad|peers)\//;
 
 function asStranger(connection: Connection): Stranger {
@@ -37,7 +37,7 @@ function asStranger(connection: Connection): Stranger {
   };
 }
 
-/** Registered peers always pass; strangers while a slot is free, or one of them can be put out for another. */
+/** Registered peers always pass; strangers while a slot is free, or another one can be disconnected. */
 export class StrangerGate {
   readonly #options: StrangerGateOptions;
   readonly #connections: () => readonly Connection[];
@@ -48,7 +48,7 @@ export class StrangerGate {
     this.#connections = connections;
   }
 
-  /** What libp2p asks at each stage of a connection. */
+  /** libp2p's hooks at each stage of a connection. */
   get gater(): ConnectionGater {
     const { isRegistered, rule } = this.#options;
     const dialRules: ConnectionGater =
@@ -65,7 +65,7 @@ export class StrangerGate {
         return false;
       },
       denyInboundEncryptedConnection: (peer, over) => {
-        // A stranger stays under suspicion until all of its connection stands.
+        // A stranger stays pending until its connection is complete.
         if (isRegistered(peer.toString())) this.#pending.release(over);
         return this.#refuses(peer, 'inbound', over);
       },
@@ -101,7 +101,7 @@ export class StrangerGate {
     return !this.#options.isRegistered(peer.toString()) && this.#slot(peer, direction, over) === 'none';
   }
 
-  /** The last word before a connection stands: whoever goes for it goes now. */
+  /** The final decision before a connection is established: the one to be replaced is closed now. */
   #takesSlot(peer: PeerId, direction: Direction, over: MultiaddrConnection): boolean {
     if (this.#options.isRegistered(peer.toString())) return true;
     const found = this.#slot(peer, direction, over);

@@ -18,7 +18,7 @@ export const systemEnv: Env = {
   offload: threadPool,
 };
 
-/** What `setTimeout` can wait, milliseconds: it would call at once for anything longer. */
+/** The longest delay of `setTimeout`, milliseconds: for anything longer it would fire at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 function timeout(ms: number, call: () => void, { holds = false }: TimerOptions = {}): Timer {

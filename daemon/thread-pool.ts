@@ -17,7 +17,7 @@ export const threadPool: Offload = {
     }),
   async *gunzip(source) {
     const gunzip = createGunzip();
-    // Its failure shows where it is read; here only so that it is heard.
+    // Its failure is handled where it is read; this only prevents an unhandled rejection.
     const done = pipeline(Readable.from(source), gunzip).catch(() => undefined);
     try {
       yield* gunzip as AsyncIterable<Uint8Array>;

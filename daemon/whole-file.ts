@@ -48,7 +48,7 @@ export async function writeWhole<T>(
     await syncFolder(dirname(file));
     return result;
   } catch (error) {
-    // What another run has put there since is that one's.
+    // A file that another run has put there since belongs to that run.
     if (isSame(mine, await stat(partial).catch(() => undefined))) await rm(partial, { force: true });
     throw error instanceof AgrinetError ? error : fileError(file, error);
   } finally {

@@ -6,9 +6,9 @@ const LONGEST_SLEEP_MS = 30_000;
 const RETRY_MS = 2000;
 
 /**
- * Work that is looked for when somebody says that there may be some: one look at a time, another where it was woken meanwhile. After a look
- * that failed the next one comes with a timer, however often it is woken: tries without a turn of the event loop between them would
- * keep the database from ever being opened again.
+ * Work that is done when woken: one run at a time, and another where it was woken meanwhile. After a failed run the next one is
+ * started by a timer, however often it is woken: attempts without a turn of the event loop between them would keep the database from
+ * ever being reopened.
  */
 export abstract class WokenWork {
   readonly #env: Pick<Env, 'after'>;
@@ -23,7 +23,7 @@ export abstract class WokenWork {
 
   /** Does what there is to do. */
   protected abstract look(): Promise<void>;
-  /** Told of a look that failed, unless the work has been stopped. */
+  /** Called for a failed run, unless the work has been stopped. */
   protected abstract failed(error: unknown): void;
 
   /** Aborts when the work is stopped. */
@@ -50,7 +50,7 @@ export abstract class WokenWork {
       });
   }
 
-  /** Wakes it after so long at the latest, instead of when it was last told to. */
+  /** Wakes it after this long at the latest, instead of after the previous value. */
   protected sleep(ms: number): void {
     this.#timer?.cancel();
     if (this.stopping.aborted) return;

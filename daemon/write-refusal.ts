@@ -1,7 +1,7 @@
 import type { AgrinetError } from '../protocols/errors.ts';
 import type { Database } from '../storage/database.ts';
 
-/** Why nothing may be written now. The storage guard sets it; whoever writes asks. */
+/** Why nothing may be written now. The storage guard sets it; writers check it. */
 export interface WriteRefusal {
   /** `disk-full`, `storage-failed`, `database-damaged`; undefined while writing is possible. */
   get(): AgrinetError | undefined;

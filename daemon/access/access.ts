@@ -16,11 +16,11 @@ import type { Tokens } from './tokens.ts';
 export interface AccessControl {
   readonly access: Access;
   readonly keys: Keys;
-  /** Whether a key was issued for somebody of this name; where users come with tokens, this node cannot tell and takes any. */
+  /** Whether a key was issued for a user of this name; where users have tokens, this node cannot tell and accepts any. */
   isUser(userId: string): boolean;
   /** Users to whom a key was issued, ended or not. */
   holders(): ReadonlySet<string>;
-  /** Reads the keys anew after the database was reopened. */
+  /** Reads the keys again after the database was reopened. */
   reload(): Promise<void>;
   /** Notes the last uses of keys; before the database is closed. */
   stop(): Promise<void>;
@@ -35,7 +35,7 @@ export interface AccessParts {
   /** The daemon's own key: it may do everything, and is not in the list. */
   readonly apiKey: string;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'debug'>;
-  /** Why nothing may be written now, as the storage guard says. */
+  /** Why nothing may be written now, according to the storage guard. */
   readonly refusal: () => AgrinetError | undefined;
   readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes' | 'after'>;
   /** Default: what `env` reads. */

@@ -19,7 +19,7 @@ export interface AuthenticatorParts {
   readonly logger: Pick<Logger, 'debug'>;
 }
 
-/** Says whom a request is from: by a key, by a bearer token, or nobody. */
+/** Identifies the caller of a request: by a key, by a bearer token, or as nobody. */
 export function createAuthenticator(parts: AuthenticatorParts): Access {
   const { pepper, ring, tokens, logger } = parts;
   const hashOf = keyHasher(pepper);
@@ -50,7 +50,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Access {
       try {
         return withPublicReads(await holderOf(apiKey, bearer));
       } catch (error) {
-        // At debug only: whoever sends wrong keys must not fill the log.
+        // At debug only: a client with wrong keys must not fill the log.
         logger.debug({ code: errorCode(error), address }, 'credentials refused');
         throw error;
       }

@@ -31,9 +31,9 @@ export interface IssuerParts {
 }
 
 /**
- * Keys by OpenID Connect Discovery 1.0 and RFC 7517, from an issuer on https (or on loopback) only. jose fetches and holds them; it is
- * told never to do so by itself, because it goes by a clock that can be set, and drops what it holds when that is old. Here they stay in
- * use while the issuer is away. Throws `settings-invalid` for a plain http issuer elsewhere.
+ * Keys by OpenID Connect Discovery 1.0 and RFC 7517, from an issuer on https (or on loopback) only. jose fetches and holds them, but
+ * never refreshes them by itself, because it uses a clock that can be set, and drops its keys when they are old. Here they stay in
+ * use while the issuer is unreachable. Throws `settings-invalid` for a plain http issuer elsewhere.
  */
 export function createIssuer(issuer: string, { steady, fetch }: IssuerParts): Issuer {
   if (!isSafe(issuer))
@@ -70,7 +70,7 @@ export function createIssuer(issuer: string, { steady, fetch }: IssuerParts): Is
     async key(header, token) {
       const age = steady() - loadedAt;
       if (age > STALE_MS) await reload();
-      // What is held goes on while new keys are on their way; `failed` remembers why they did not come.
+      // The old keys stay in use while new ones are fetched; `failed` records why that failed.
       else if (age > REFRESH_MS && !keys.reloading) reload().catch(() => undefined);
       try {
         return await keys(header, token);

@@ -9,8 +9,8 @@ export function keyPepperPath(dataDir: string): string {
 }
 
 /**
- * The secret of the keyed hash, made at first use (0600). With `inUse` as `requirePepper`: with a new one every key that was hashed with
- * the old one would be refused without a word.
+ * The secret of the keyed hash, created at first use (0600). With `inUse` as `requirePepper`: a new one would silently refuse every
+ * key that was hashed with the old one.
  */
 export async function loadOrCreatePepper(
   dataDir: string,

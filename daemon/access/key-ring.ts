@@ -21,7 +21,7 @@ import {
   stateOf,
 } from './key-rules.ts';
 
-/** What a valid key says of its holder. */
+/** What a valid key says about its holder. */
 export interface KeyHolder {
   readonly id: string;
   readonly userId: string;
@@ -39,11 +39,11 @@ export interface KeyRingParts {
   readonly wall?: () => number;
   /** Why nothing may be written now: uses are then noted later, and changes refused with it. */
   readonly refusal: () => AgrinetError | undefined;
-  /** What is written behind everybody's back and could not be. */
+  /** An error of a write in the background. */
   readonly onError: (error: unknown) => void;
 }
 
-/** Uses are written this long after the first: never an fsync, nor a batch, for each request. */
+/** Uses are written this long after the first, so that requests need no fsync or batch each. */
 const USES_MS = 30_000;
 
 /**
@@ -198,7 +198,7 @@ export class KeyRing implements Keys {
     });
   }
 
-  /** Reads the table anew: after an I/O error only the database knows which change was written. */
+  /** Reads the table again: after an I/O error only the database knows which change was written. */
   reload(): Promise<void> {
     return this.#changes.run(async () => {
       this.#rows = new Map((await this.#parts.table.load()).map((row) => [row.id, row]));
@@ -254,7 +254,7 @@ export class KeyRing implements Keys {
     }
   }
 
-  /** A change that has to be on disk; throws what `refusal` says while nothing may be written. */
+  /** A change that has to be on disk; throws what `refusal` returns while nothing may be written. */
   #change<T>(work: () => Promise<T>): Promise<T> {
     return this.#changes.run(async () => {
       const refusal = this.#parts.refusal();

@@ -15,7 +15,7 @@ import type { StoredKey } from '../../storage/key-table.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 
-/** What bounds the key ring. */
+/** Limits of the key ring. */
 export const KEY_LIMITS = {
   /** Active keys of one user, as in the old API; a key in its grace period after a rotation does not count. */
   activePerUser: 7,
@@ -29,7 +29,7 @@ export const KEY_LIMITS = {
   lifetimeMs: 90 * DAY_MS,
   /** The longest lifetime that can be requested: a forgotten key expires by itself. */
   maxLifetimeMs: 366 * DAY_MS,
-  /** Without `graceSeconds`: how long a rotated key stays valid beside the new one. */
+  /** Without `graceSeconds`: how long a rotated key stays valid alongside the new one. */
   graceMs: DAY_MS,
   /** How long an expired or revoked key stays in the list. */
   keptMs: 30 * DAY_MS,
@@ -50,7 +50,7 @@ export function idOf(key: string): string | undefined {
   return FORM.exec(key)?.[1];
 }
 
-/** What is kept of a key: whoever reads the database alone can neither use nor guess one. */
+/** What is stored of a key: a reader of the database can neither use nor guess it. */
 export function keyedHash(pepper: string, key: string): Buffer {
   return createHmac('sha256', pepper).update(key).digest();
 }
@@ -100,7 +100,7 @@ export function scopesOf(names: readonly string[]): Scope[] {
   return [...new Set(names)].filter((name): name is Scope => known.has(name));
 }
 
-/** What a key is to the registry: all that rotations made of one key share what it was issued for. */
+/** A key's identity in the registry: all rotations of one key share what it was issued for. */
 export function registrationOf({ id, root = id, uses = 1 }: StoredKey): RegistrationKey {
   return { id: root, uses };
 }

@@ -6,7 +6,7 @@ import type { Settings } from '../settings.ts';
 import { createIssuer, issuerNames, type IssuerParts } from './issuer.ts';
 import { scopesOf } from './key-rules.ts';
 
-/** What an issuer may sign with. HS256 is not among them: its public key is no secret. */
+/** The algorithms that an issuer may use. HS256 is not among them: its public key is no secret. */
 const ISSUER_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'];
 const MAX_CHARS = 16 * 1024;
 /** Clocks of the issuer and this node may differ by this many seconds. */
@@ -17,21 +17,21 @@ const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
 export interface TokenParts {
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** A clock that nobody sets: how long an issuer’s keys are good. */
+  /** A clock that nobody sets: how long an issuer's keys are good. */
   readonly steady: () => number;
   readonly fetch: IssuerParts['fetch'];
 }
 
 /** Checks bearer tokens. */
 export interface Tokens {
-  /** Whom the token stands for. Throws `token-invalid`, and `token-unverifiable` while its issuer cannot be asked. */
+  /** The subject of the token. Throws `token-invalid`, and `token-unverifiable` while its issuer cannot be reached. */
   verify(token: string): Promise<Principal>;
 }
 
 /**
- * JWTs (RFC 7519, checked as RFC 8725 asks): HS256 with JWT_SECRET, or of the OAuth2/OIDC issuer by its JWKS. The algorithm alone
- * decides which of the two keys is tried, so neither can stand in for the other. `exp` is required, from the issuer `iss` and
- * `aud` too. Throws `settings-invalid` for an issuer without an audience.
+ * JWTs (RFC 7519, checked according to RFC 8725): HS256 with JWT_SECRET, or from the OAuth2/OIDC issuer by its JWKS. The algorithm
+ * alone decides which of the two keys is tried, so neither can replace the other. `exp` is required, from the issuer `iss` and `aud`
+ * too. Throws `settings-invalid` for an issuer without an audience.
  */
 export function createTokens(
   settings: Pick<Settings, 'jwtSecret' | 'oauthIssuer' | 'oauthAudience'>,
@@ -71,7 +71,7 @@ export function createTokens(
       try {
         return principalOf(await payloadOf(token));
       } catch (error) {
-        // jose's own errors and what it says of bytes that are no token: the holder learns no more than that it is refused.
+        // jose's own errors and those for bytes that are not a token: the client only learns that it is refused.
         if (error instanceof errors.JOSEError || error instanceof TypeError) throw invalid(error);
         throw error;
       }

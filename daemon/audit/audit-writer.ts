@@ -7,7 +7,7 @@ export const AUDIT_LIMITS = {
   lines: 200_000,
   /** Dropped at once: a rare, larger batch rather than one for each line. */
   dropped: 10_000,
-  /** Lines waiting for a disk that does not write; beyond it the oldest are given up, and a line says so. */
+  /** Lines waiting for a disk that does not write; beyond it the oldest are dropped, and a line says so. */
   waiting: 10_000,
   /** Characters of a note. */
   noteChars: 1000,
@@ -30,7 +30,7 @@ export class AuditWriter {
   readonly #waiting: AuditEvent[] = [];
   #head: AuditHead;
   #base: AuditHead;
-  /** Events given up that no line tells of yet. */
+  /** Dropped events that no line reports yet. */
   #lost = 0;
   #writing: Promise<void> | undefined;
   #timer: Timer | undefined;

@@ -8,7 +8,7 @@ import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import { commitLines, SIGNED_BY_THE_NODE } from './commit-lines.ts';
 import { RepeatedWrites } from './repeated-writes.ts';
 
-/** A request while it lasts, and what is known of its write so far. */
+/** A request in progress, and what is known of its write so far. */
 interface Running {
   readonly caller: Caller;
   lines: number;
@@ -23,7 +23,7 @@ export interface Callers extends Pick<AuditPort, 'during' | 'wrote'> {
   record(event: AuditEvent): void;
   /** The ledger, each write of which is written down with key and scope. */
   ledgerOf(ledger: Ledger): Ledger;
-  /** Does something that goes on by itself, whoever's request has set it going. */
+  /** Runs something outside the request that happened to start it. */
   outside<T>(work: () => T): T;
   stop(): void;
 }
@@ -32,7 +32,7 @@ export function createCallers(record: (event: AuditEvent) => void, env: Pick<Env
   const running = new AsyncLocalStorage<Running>();
   const writes = new RepeatedWrites(record, env);
 
-  /** What goes on after a request, such as a loop that it woke up, is not done for it any more. */
+  /** What continues after a request, such as a loop that it woke, is no longer done on its behalf. */
   function current(): Running | undefined {
     const found = running.getStore();
     return found === undefined || found.ended ? undefined : found;
@@ -55,7 +55,7 @@ export function createCallers(record: (event: AuditEvent) => void, env: Pick<Env
     wrote({ key, user, scope }, what, subject) {
       const request = current();
       if (request === undefined || request.lines > 0) return;
-      // Somebody's own records name who wrote them, and are in the feed; their number has no bound.
+      // A user's own records name their author, and are in the feed; their number has no bound.
       const { whom } = request;
       const isOwn = whom === user || (whom === undefined && scope !== 'operator');
       if (request.subject !== undefined && isOwn) return;
@@ -85,7 +85,7 @@ function byCaller(
   return { ...event, detail: { ...event.detail, ...by } };
 }
 
-/** A write's own lines say who did it; what it wrote is noted for the line of the request where there are none. */
+/** A write's own lines name its author; what it wrote is noted for the line of the request where there are none. */
 function recordWritten(
   { records }: Written,
   request: Running | undefined,

@@ -6,15 +6,15 @@ import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts'
 import { fromBase64url } from '../../protocols/wire/bytes.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 
-/** Steps that a node signs by itself, also while it carries out a request: nobody asked for them. */
+/** Steps that a node signs by itself, also while it carries out a request: they were not requested. */
 export const SIGNED_BY_THE_NODE: ReadonlySet<string> = new Set(['expire']);
 
-/** Lines of one commit at most; a catch-up brings many commits. */
+/** Lines of one commit at most; a catch-up causes many commits. */
 const MOST = 1024;
 
 /**
- * What a commit means to an auditor: steps and news of contracts, ratings and notes on them, and messages by their hash; texts stay in their
- * channel. Listings and prices are in the feeds themselves, signed.
+ * The audit lines of a commit: steps and progress of contracts, ratings and notes on them, and messages by their hash; texts stay in
+ * their channel. Listings and prices are in the feeds themselves, signed.
  */
 export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent[] {
   const lines: AuditEvent[] = [];
@@ -43,7 +43,7 @@ export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent
   return lines;
 }
 
-/** What was said of which rating, and by whom. */
+/** The note on a rating, and its author. */
 function noteOf(state: RecordState, owner: string): Pick<AuditEvent, 'actor' | 'note' | 'detail'> {
   return {
     actor: textOf(state, 'by') ?? owner,
@@ -56,7 +56,7 @@ function noteOf(state: RecordState, owner: string): Pick<AuditEvent, 'actor' | '
 function stepOf(state: RecordState, owner: string): Pick<AuditEvent, 'actor' | 'note' | 'detail'> {
   const hash = state.heads[0] ?? '';
   try {
-    // What is no base64url opens as nothing at all does.
+    // Text that is not base64url is decoded as empty.
     const bytes = fromBase64url(textOf(state, 'statement') ?? '');
     const step = verifyTransition(bytes ?? new Uint8Array(0));
     return { actor: step.party, note: step.kind, detail: { hash, step: step.hash } };

@@ -18,14 +18,14 @@ import { SignedHeads } from './signed-heads.ts';
 export type AuditedNode = Pick<Node, 'identity' | 'db' | 'ledger' | 'events' | 'env' | 'logger'> &
   Listens<'committed'>;
 
-/** What of the node writes to the audit log. */
+/** What the audit log records of the node. */
 export interface Audited {
   readonly audit: AuditPort & Pick<AuditLog, 'record' | 'sign'>;
   readonly access: Access;
   readonly keys: Keys;
   /** For what acts on requests: its writes are written down with their callers. */
   readonly ledger: Node['ledger'];
-  /** Commits, for the same: what follows from a commit is nobody's request. */
+  /** Commits, for the same: what follows from a commit is not done on behalf of a request. */
   readonly committed: Listen<Committed>;
 }
 
@@ -62,7 +62,7 @@ export function auditedWork(
 }
 
 export function recordCommit(committed: Committed, audit: Pick<AuditLog, 'record'>): void {
-  // Own writes are written down where they are asked for: here nobody knows who did.
+  // Own writes are logged where they are requested: their author is not known here.
   if (!committed.local) for (const line of commitLines(committed)) audit.record(line);
   for (const key of committed.erased ?? []) {
     const record = parseRecordKey(key);
@@ -80,7 +80,7 @@ export function followFederation(
   const isFederation = ({ type }: DeliverableEvent): boolean => type.startsWith('federation.');
   const subscription = events.subscribe({ logs: ['public', 'private'], wants: isFederation }, (event) => {
     const line = federationLine(event);
-    // A sync goes its own way, whoever asked for it.
+    // A sync runs independently of the request that started it.
     if (line !== undefined) (event.type === 'federation.node' ? callers : audit).record(line);
     return undefined;
   });

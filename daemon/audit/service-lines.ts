@@ -68,7 +68,7 @@ export function auditedAccess(
   };
 }
 
-/** What an event of the federation means to an auditor: registrations, suspensions, imports, and what was refused. */
+/** The audit line of a federation event: registrations, suspensions, imports, and refusals. */
 export function federationLine({
   type,
   data,

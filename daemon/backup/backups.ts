@@ -121,7 +121,7 @@ class BackupSource implements ByteSource {
   }
 }
 
-/** A source for whoever reads in this process. */
+/** A source for a reader in this process. */
 export async function* bytesOf(source: ByteSource): AsyncGenerator<Uint8Array> {
   try {
     for (;;) {

@@ -9,7 +9,7 @@ import { identityPath, readIdentity } from '../identity-file.ts';
 import { readSecretFile } from '../secret-file.ts';
 import type { Settings } from '../settings.ts';
 
-/** The pre-shared network key lies where MYCELIUM_PSK_FILE says; a restore puts it here. */
+/** The pre-shared network key is where MYCELIUM_PSK_FILE says; a restore puts it here. */
 export const PSK_NAME = 'swarm.key';
 
 /** The files in DATA_DIR that hold keys: what may lie there before a restore, and what `--with-keys` takes along. */
@@ -19,7 +19,10 @@ export function keyNames(): readonly string[] {
   );
 }
 
-/** The identity in DATA_DIR, as the node of a backup. Throws `backup-foreign` when it is another, `identity-invalid` when there is none. */
+/**
+ * The identity in DATA_DIR, as the node of a backup. Throws `backup-foreign` when it is another, `identity-invalid` when there is
+ * none.
+ */
 export async function identityOf(dataDir: string, expected?: PeerId) {
   const identity = await readIdentity(dataDir);
   if (identity === undefined)

@@ -27,13 +27,13 @@ export interface RestoreOptions {
 
 export interface RestoredBackup extends ReadBackup {
   readonly entries: number;
-  /** Names of the key files that came out of the backup. */
+  /** Names of the key files that were restored. */
   readonly keyFiles: readonly string[];
-  /** API keys came back without the secret that they are hashed with: the daemon will not start without it. */
+  /** API keys were restored without the secret with which they are hashed: the daemon will not start without it. */
   readonly pepperMissing: boolean;
 }
 
-/** How often it is said how far the loading is. */
+/** How often the progress of loading is reported. */
 const PROGRESS_MS = 100;
 
 /**
@@ -152,7 +152,7 @@ async function sizeOf(file: string): Promise<number> {
   }
 }
 
-/** What is wrong with the file names it; what is wrong with the folder does so already. */
+/** An error in the file already names it, as does one in the folder. */
 function named(file: string, error: unknown): unknown {
   if (!(error instanceof AgrinetError)) return storageError(error);
   const ofFile = ['backup-damaged', 'backup-newer', 'backup-foreign', 'passphrase-wrong'];

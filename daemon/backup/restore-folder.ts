@@ -8,14 +8,14 @@ import { createSecretFile } from '../secret-file.ts';
 import { keyNames } from './key-files.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
-/** What a restore puts beside the keys; where it was cut off, these are its leftovers. */
+/** What a restore puts next to the keys; after an interruption, these are its leftovers. */
 const PLACED = ['db', 'initialized', 'head'] as const;
 /** The root of a disk of its own may have it. */
 const HARMLESS = ['lost+found'];
 
 /**
- * Refuses a folder in which there is anything but keys, and what a cut-off restore left. That there is none at all is fine.
- * Throws `folder-not-empty`.
+ * Refuses a folder that contains anything but keys and the remains of an interrupted restore. A missing folder is fine. Throws
+ * `folder-not-empty`.
  */
 export async function refuseOccupied(dataDir: string): Promise<void> {
   const names = await namesIn(dataDir);
@@ -37,7 +37,7 @@ export async function ownKeyNames(dataDir: string): Promise<string[]> {
   return own;
 }
 
-/** Builds in `DATA_DIR/.restoring` and moves up what is whole; whatever stands beside that folder, no daemon starts on it. */
+/** Builds in `DATA_DIR/.restoring` and moves the result up when it is complete; while that folder exists, no daemon starts. */
 export interface Building {
   /** Where the database is to be made. */
   readonly folder: string;
@@ -47,7 +47,7 @@ export interface Building {
   undo(): Promise<void>;
 }
 
-/** Takes away what a cut-off restore left and begins anew. */
+/** Removes what an interrupted restore left and begins again. */
 export async function beginBuilding(dataDir: string, now: () => number): Promise<Building> {
   const made = await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const building = join(dataDir, RESTORING);
@@ -75,7 +75,7 @@ export async function beginBuilding(dataDir: string, now: () => number): Promise
   };
 }
 
-/** The sign goes last, so that this too can be cut off. */
+/** The marker is removed last, so that this can be interrupted, too. */
 async function removePlaced(dataDir: string): Promise<void> {
   for (const name of PLACED) await rm(join(dataDir, name), { recursive: true, force: true });
   for (const name of keyNames())

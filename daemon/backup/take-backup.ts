@@ -95,7 +95,7 @@ async function sourceOf(
   const tapped = tap(raw, (done) => onProgress('taking', done));
   const close = async (): Promise<void> => db?.close();
   if (passphrase === undefined) return { source: tapped, running: db === undefined, close };
-  // Of this very node: its keys belong into no other backup, and only they can sign its end anew.
+  // Of this very node: its keys belong in no other backup, and only they can sign its end again.
   const identity = await identityOf(dataDir);
   const source = withKeys(tapped, identity, async (manifest) => {
     await identityOf(dataDir, decodeManifest(manifest)?.peerId);
@@ -104,7 +104,7 @@ async function sourceOf(
   return { source, running: db === undefined, close };
 }
 
-/** The blocks as they come, each looked at: a stream that breaks is found here. */
+/** The blocks as they arrive, each checked: a broken stream is detected here. */
 async function* tap(
   source: AsyncIterable<Uint8Array>,
   onPosition: (done: number) => void,

@@ -13,7 +13,7 @@ export interface DaemonClient {
   readonly api: ReturnType<typeof hc<Api>>;
   /** A request whose answer, always a 2xx, is read as it comes; the deadline is for its headers only. */
   postStream(path: string, body: string | Uint8Array<ArrayBuffer>, contentType: string): Promise<Response>;
-  /** The same for what is only read. */
+  /** The same for reads. */
   getStream(path: string): Promise<Response>;
 }
 

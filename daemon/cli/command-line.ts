@@ -41,7 +41,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   fsck: async () => (await import('./fsck.ts')).fsckCommand(),
 };
 
-/** Runs `agrinet` with these words behind it. Sets the exit code of the process unless all went well; never throws. */
+/** Runs `agrinet` with these arguments. Sets the exit code of the process unless it succeeds; never throws. */
 export async function runCommandLine(words: readonly string[]): Promise<void> {
   try {
     const program = new Command('agrinet')
@@ -66,7 +66,7 @@ function below(parent: Command, command: Command): Command {
   return command;
 }
 
-/** What `agrinet <name>` needs; all of them for help, and for a name that is not there. */
+/** The commands that `agrinet <name>` needs; all of them for help, and for an unknown name. */
 function called(name: string | undefined): (() => Promise<Command>)[] {
   if (name === '--version' || name === '-V') return [];
   const one = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;

@@ -71,7 +71,10 @@ async function verifyPage(text: string): Promise<NoteVerdict> {
   return layout === undefined ? verdict : { ...verdict, findings: [layout] };
 }
 
-/** The text of a file or pipe; undefined where there is none and an ID may be meant. Throws `usage`, and `note-altered` for what is too large for a note. */
+/**
+ * The text of a file or pipe; undefined where there is none and an ID may be meant. Throws `usage`, and `note-altered` for what is
+ * too large for a note.
+ */
 async function fileText(path: string): Promise<string | undefined> {
   try {
     return await boundedText(path);
@@ -87,7 +90,7 @@ const NOWHERE: ReadonlySet<unknown> = new Set(['ENOENT', 'ENAMETOOLONG']);
 /** No ID has a slash. */
 const LIKE_A_FILE = /\/|\.(?:json|html?)$/;
 
-/** Opened once: a pipe that is opened a second time has nobody at its other end any more. */
+/** Opened once: a pipe that is opened a second time has no writer any more. */
 async function boundedText(path: string): Promise<string> {
   const file = await open(path);
   try {

@@ -15,10 +15,10 @@ const DAEMON = fileURLToPath(new URL('../agrinet.mjs', import.meta.url));
 const REQUEST_TIMEOUT_MS = 30_000;
 /** More than a daemon takes to stop all its parts; it is killed after it. */
 const TERM_TIMEOUT_MS = 10_000;
-/** What a daemon wrote last, shown when it ends before its time. */
+/** The last output of a daemon, shown when it ends early. */
 const OUTPUT_KEPT = 4_096;
 
-/** Who a node of the demo is, and whom it asks at first. */
+/** A node of the demo, and the one that it contacts first. */
 export interface DemoNodeOptions {
   name: string;
   region: string;
@@ -61,7 +61,7 @@ export class DemoNode {
     });
   }
 
-  /** Starts the process; `waitUntilUp` tells when it answers. */
+  /** Starts the process; `waitUntilUp` resolves when it answers. */
   static spawn({ name, region, network, bootstrap, ports: [port, myceliumPort] }: DemoNodeOptions): DemoNode {
     const dataDir = mkdtempSync(join(tmpdir(), 'agrinet-demo-'));
     const apiKey = Buffer.from(systemEnv.bytes(24)).toString('base64url');

@@ -17,7 +17,7 @@ import { printLine } from './output.ts';
 const DATA = fileURLToPath(new URL('../../test/data/wfp-kenya-trimmed.csv', import.meta.url));
 /** A machine many times slower than a laptop shows it too. */
 const TIMEOUT_MS = 120_000;
-/** On each node: who offers at the prices of the file, as `import --listings --user market` would say. */
+/** On each node: the user who offers at the prices of the file, as with `import --listings --user market`. */
 const SELLER = 'market';
 
 interface Market {

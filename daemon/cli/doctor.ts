@@ -11,7 +11,7 @@ import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 
 type Shown = Pick<DoctorReport, 'findings' | 'checked' | 'unchecked'> & { readonly healthy: boolean };
 
-/** `agrinet doctor`: what is wrong with the node, and what mends it. While the daemon is down, what can be seen without it. */
+/** `agrinet doctor`: what is wrong with the node, and how to fix it. While the daemon is down, what can be checked without it. */
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('find current and upcoming problems of this node, each with the command that fixes it')
@@ -86,7 +86,7 @@ async function wrongSettings(problems: readonly SettingProblem[]): Promise<Shown
   };
 }
 
-/** Ends with `unhealthy` when entries are the same and records are not; lag is no fault. */
+/** Ends with `unhealthy` when entries are the same and records are not; lag is not a fault. */
 async function diff(peer: string, deep: boolean, asJson: boolean): Promise<void> {
   const report = await answerOf(connect(readSettings()).api.doctor.diff.$post({ json: { peer, deep } }));
   if (asJson) printJson(report);

@@ -18,7 +18,7 @@ interface Options {
   readonly json?: true;
 }
 
-/** `agrinet export-feed FILE`: signed entries in a file, to be carried where there is no network. */
+/** `agrinet export-feed FILE`: signed entries in a file, for transfer where there is no network. */
 export function exportFeedCommand(): Command {
   return new Command('export-feed')
     .description('export signed entries to a file, for a node without a network connection')

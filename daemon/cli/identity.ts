@@ -6,7 +6,7 @@ import { isLoopbackHost, type Settings } from '../settings.ts';
 import { answerOf, connect } from './client.ts';
 import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 
-/** `agrinet identity`: who this node is; from DATA_DIR while the daemon is down. */
+/** `agrinet identity`: this node's identity; from DATA_DIR while the daemon is down. */
 export function identityCommand(): Command {
   return new Command('identity')
     .description(
@@ -33,7 +33,7 @@ async function whoIs(settings: Settings): Promise<Record<string, unknown>> {
       running: true,
     };
   } catch (error) {
-    // A BACKEND_URL elsewhere asks for another node; the key in our folder is no answer to that.
+    // A BACKEND_URL elsewhere asks for another node; the key in our folder does not answer that.
     const local = isLoopbackHost(new URL(settings.backendUrl).hostname);
     if (errorCode(error) !== 'daemon-not-running' || !local) throw error;
   }

@@ -43,7 +43,7 @@ export function importFeedCommand(): Command {
     });
 }
 
-/** Throws `feed-file-damaged`, with how far the file was good; what came before is in by then. */
+/** Throws `feed-file-damaged`, with how far the file was good; what precedes is imported by then. */
 async function carryIn(
   file: string,
   daemon: DaemonClient,

@@ -13,9 +13,9 @@ const BATCH_ROWS = 1_000;
 /** A progress line of the daemon names each refused row, so it may be as long as the batch that it answers. */
 const MAX_ANSWER_LINE = 4_194_304;
 
-/** What an import did. Rows outside the wanted regions are in none of the figures but `skipped`. */
+/** The result of an import. Rows outside the wanted regions are only in `skipped`. */
 export interface ImportSummary {
-  /** What the file held. */
+  /** The contents of the file. */
   kind: ImportFile['kind'];
   prices: { created: number; unchanged: number };
   listings: { created: number; changed: number; unchanged: number };
@@ -42,8 +42,8 @@ export interface ImportOptions {
   /** Whether rows of this region (`unspecified` where there is none) are wanted. Default: all. */
   wanted?: (region: string) => boolean;
   /**
-   * The user of the daemon's node who offers at the prices of a file, or whose the listings of a file are that name none. Default: nobody;
-   * no listing is made of prices then. May throw for a kind of file.
+   * The user of the daemon's node who offers at the prices of a file, or who owns the listings of a file that name nobody. Default:
+   * none; no listing is made from prices then. May throw for a kind of file.
    */
   seller?: (kind: ImportFile['kind']) => string | undefined;
   /** Called with the records of a kind that the daemon has answered so far; `total` is known for listings made of prices only. */

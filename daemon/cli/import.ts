@@ -11,7 +11,7 @@ import { JSON_OPTION, printJson, printLine } from './output.ts';
 import { listingTemplate } from '../../protocols/market/listing-file.ts';
 import type { ImportSummary, RefusedRow } from './import-run.ts';
 
-/** So many bad rows are named one by one; of the rest only the number is said. */
+/** This many bad rows are named one by one; the rest are only counted. */
 const SHOWN_ROWS = 20;
 
 /** `agrinet import`: the prices of a WFP file, or listings, into the running daemon; of prices a seller's listings on request. */
@@ -45,7 +45,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** Whose listings a file brings; undefined for nobody's. Throws `usage`: a price that was seen is no offer by itself. */
+/** The owner of a file's listings; undefined for none. Throws `usage`: an observed price is not an offer by itself. */
 function sellerOf({ listings, user }: Options, kind: ImportSummary['kind']): string | undefined {
   if (user?.trim() === '') throw new AgrinetError('usage', '--user needs the name of a user');
   if (kind === 'listings') return user;
@@ -113,7 +113,7 @@ async function run(file: string, options: Options): Promise<void> {
   }
 }
 
-/** Opened once: a pipe that is opened a second time has nobody at its other end any more. Its size is not known, 0. */
+/** Opened once: a pipe that is opened a second time has no writer any more. Its size is not known, 0. */
 async function opened(file: string): Promise<{ handle: FileHandle; size: number }> {
   let handle: FileHandle | undefined;
   try {
@@ -127,7 +127,7 @@ async function opened(file: string): Promise<{ handle: FileHandle; size: number 
   }
 }
 
-/** What the exit code says of an import that came to its end: a script must not take a file for imported of which rows are lacking. */
+/** The exit code of a completed import: a script must not treat a file as imported if rows are missing. */
 export function outcomeOf({ prices, listings, refused }: ImportSummary, byRegion: boolean): string {
   const held = prices.created + prices.unchanged + listings.created + listings.changed + listings.unchanged;
   if (held > 0) return refused > 0 ? 'rows-refused' : 'ok';
@@ -140,7 +140,7 @@ interface Progress {
   stop: () => void;
 }
 
-/** A bar on a terminal, nothing elsewhere. How far the prices are is told from the bytes read, for want of a row count. */
+/** A bar on a terminal, nothing elsewhere. Progress of prices is by the bytes read, for lack of a row count. */
 function createProgress(size: number, bytesRead: () => number): Progress {
   if (!process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
   const bar = new SingleBar({

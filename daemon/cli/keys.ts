@@ -127,7 +127,7 @@ async function rotate(id: string, { grace, json }: { grace?: number; json?: true
   });
 }
 
-/** What is printed is the only copy of a key. One that nobody can have read is ended again; throws `output-failed`, which says so. */
+/** The output is the only copy of a key. A key that nobody can have read is revoked; throws `output-failed`, which says so. */
 async function shownOrRevoked({ id }: { id: string }, advice: string, print: () => void): Promise<void> {
   try {
     print();
@@ -141,7 +141,7 @@ async function shownOrRevoked({ id }: { id: string }, advice: string, print: () 
   }
 }
 
-/** In one write: who pipes it to `head -n 1` has read the key, and a second write would find nobody. */
+/** In one write: with `head -n 1`, the reader has the key after the first write, and a second would fail. */
 function show(answer: Issued, ...more: readonly string[]): void {
   const scopes = printable(answer.scopes.join(', '));
   const uses =

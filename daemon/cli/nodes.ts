@@ -70,7 +70,7 @@ async function fenceBody(given: string): Promise<string | { [field: string]: unk
   return value as { type: string }; // what is a fence is a GeoJSON object
 }
 
-/** `agrinet suspend`: nothing the node writes from now on is taken; what is held stays. */
+/** `agrinet suspend`: nothing that the node writes from now on is accepted; what is held is kept. */
 export function suspendCommand(): Command {
   return switchCommand('suspend', 'stop accepting entries from a node; existing data stays');
 }
@@ -100,7 +100,7 @@ interface AddOptions {
   readonly withoutKey?: true;
 }
 
-/** Read here, from a file that nobody else may read: on a command line everybody sees it. Throws `usage`. */
+/** Read from a file that only its owner can read: everybody can see a command line. Throws `usage`. */
 async function keyOf({ keyFile, withoutKey }: AddOptions): Promise<{ key?: string | null }> {
   if (keyFile !== undefined && withoutKey === true)
     throw new AgrinetError('usage', '--key-file and --without-key cannot be combined');

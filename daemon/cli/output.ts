@@ -1,6 +1,6 @@
 import { stdout } from './stdout.ts';
 
-/** What `--json` prints: one line. Throws `output-failed`, as everything that prints. */
+/** The output of `--json`: one line. Throws `output-failed`, like everything that prints. */
 export function printJson(value: unknown): void {
   stdout.write(`${JSON.stringify(value)}\n`);
 }
@@ -18,7 +18,7 @@ export function printAnswer<T>(answer: T, { json }: JsonFlag, text: (answer: T) 
   else printLine(text(answer));
 }
 
-/** What people read. */
+/** Output for people. */
 export function printLine(text: string): void {
   stdout.write(`${text}\n`);
 }
@@ -47,7 +47,7 @@ export function bytesText(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-/** What is kept of a node, and what may be: the latter with a star where it is this node's own. */
+/** The storage that a node uses, and its limit: with a star where it is set for this node. */
 export function quotaText({
   bytes,
   quotaMb,

@@ -4,7 +4,7 @@ import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 import { withProgress } from './progress-bar.ts';
 import { systemEnv } from '../system-env.ts';
 
-/** `agrinet rebuild`: makes views, indexes and digests anew from the feeds, while the daemon is down. */
+/** `agrinet rebuild`: derives views, indexes and digests again from the feeds, while the daemon is down. */
 export function rebuildCommand(): Command {
   return new Command('rebuild')
     .description('rebuild views, indexes and digests from the feeds; stop the daemon first')

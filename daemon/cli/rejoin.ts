@@ -5,7 +5,7 @@ import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
 import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 
-/** `agrinet rejoin`: who has answered since this node lost something, and the end of the wait. */
+/** `agrinet rejoin`: which peers have answered since this node lost something, and ending the wait. */
 export function rejoinCommand(): Command {
   return new Command('rejoin')
     .description(

@@ -8,7 +8,7 @@ import { JSON_OPTION, count, localTime, printable, printJson, printLine } from '
 
 const status = () => answerOf(connect(readSettings()).api.federation.status.$get());
 
-/** One row for each node, as `GET /federation/status` tells it. */
+/** One row per node, as in `GET /federation/status`. */
 type NodeHealth = Awaited<ReturnType<typeof status>>['federationHealth'][number];
 
 /** `agrinet status`: the table of the Agrinet status CLI. */

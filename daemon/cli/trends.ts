@@ -106,11 +106,11 @@ async function verdictsOf(api: TrendApi, ids: readonly string[]) {
   return verdicts;
 }
 
-/** Nodes, and pages of snapshots, looked at: one a day of each is ordinary. */
+/** Nodes, and pages of snapshots, that are read: one a day for each is usual. */
 const NODES = 1024;
 const PAGES = 50;
 
-/** Ids of what is to be verified: the newest of each owner, or of one. Throws `request-refused`. */
+/** Ids to verify: the newest of each owner, or of one. Throws `request-refused`. */
 async function chosen(api: TrendApi, what: string | undefined): Promise<string[]> {
   const owner = what === undefined ? undefined : parsePeerId(what);
   if (what !== undefined && owner === undefined) return [what];

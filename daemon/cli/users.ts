@@ -12,7 +12,7 @@ type User = Page['users'][number];
 const asJson = () => new Option(...JSON_OPTION);
 const ID = ['<id>', 'ID of the user, as its keys name it'] as const;
 
-/** `agrinet users`: whom this node serves, and what they are told. */
+/** `agrinet users`: the users of this node, and their notice preferences. */
 export function usersCommand(): Command {
   const users = new Command('users').description('list, add, change and remove users of this node');
   users
@@ -41,7 +41,7 @@ export function usersCommand(): Command {
       'hours without SMS, such as "21:00-06:00 Africa/Nairobi"; UTC without a time zone',
       quiet,
     )
-    // The positive one first: `--no-sms` alone would make true what nobody has said.
+    // The positive option first: `--no-sms` alone would default to true.
     .option('--sms', 'send SMS again')
     .option('--no-sms', 'send no SMS')
     .option('--mute <kinds>', `only list notices of these kinds: ${NOTICE_KINDS.join(', ')}`, kinds)

@@ -69,7 +69,7 @@ async function add(
     ...(label === undefined ? {} : { label }),
     ...(until === undefined ? {} : { until }),
   };
-  // The daemon knows which names there are, and says so of others.
+  // The daemon knows which names exist, and reports others.
   const want = await answerOf(daemon().$post({ json: { ...query, ...named } }));
   if (json) printJson(want);
   else printLine(boxTable(['Want', 'Name', 'Asks for', 'Until'], [lineOf(want)]));

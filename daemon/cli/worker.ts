@@ -8,7 +8,7 @@ import { accountOf, isLoopbackHost, type Settings } from '../settings.ts';
 import { systemEnv } from '../system-env.ts';
 import { printLine } from './output.ts';
 
-/** `agrinet worker`: does the jobs of the daemon at BACKEND_URL until it is told to stop. */
+/** `agrinet worker`: runs the jobs of the daemon at BACKEND_URL until it is told to stop. */
 export function workerCommand(): Command {
   return new Command('worker')
     .description(
@@ -56,7 +56,7 @@ export function workerCommand(): Command {
     });
 }
 
-/** News of a worker. Whoever reads them may be gone, or their disk full: the work goes on. */
+/** Reports of a worker. The reader may be gone, or the disk full: the work continues. */
 function say(line: string): void {
   try {
     printLine(line);
@@ -65,7 +65,7 @@ function say(line: string): void {
   }
 }
 
-/** What a worker does: syncs against the daemon behind its API, and SMS. */
+/** The jobs of a worker: syncs on behalf of the daemon behind its API, and SMS. */
 async function handlersOf(settings: Settings, apiKey: string): Promise<JobHandlers> {
   const { createGuardedFetch } = await import('../federation/guarded-fetch.ts');
   const { HttpTarget } = await import('../federation/http-target.ts');

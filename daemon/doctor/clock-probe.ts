@@ -26,9 +26,9 @@ export interface ProbeParts {
 }
 
 /**
- * A peer's clock, from the time that it signs over a fresh nonce: nobody between can alter it, and an old answer does not fit. It was
- * signed somewhere between question and answer, so the middle of the two is off by half of the round trip at most. Undefined when
- * it does not answer, or somebody else does: that is the matter of other checks.
+ * A peer's clock, from the time that it signs over a fresh nonce: nobody in between can alter it, and an old answer does not match.
+ * It was signed between request and answer, so the midpoint of the two is off by at most half the round trip. Undefined when it does
+ * not answer, or somebody else does: other checks report that.
  */
 export async function probeClock(
   { fetch, network, env }: ProbeParts,

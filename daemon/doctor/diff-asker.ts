@@ -12,7 +12,7 @@ import { PULL_LIMITS } from '../federation/https-transport.ts';
 import type { Node } from '../parts/running.ts';
 import { DIFF_LIMITS } from './diff-limits.ts';
 
-/** What a peer shows: its public feeds, and all that its version knows; its digests are over what both know. */
+/** A peer's public feeds, and all that its version knows; its digests cover what both know. */
 export interface PeerShown {
   readonly groups: ReadonlyMap<PeerId, FrontierGroup>;
   readonly knows: Coverage;

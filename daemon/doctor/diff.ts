@@ -16,7 +16,7 @@ import type { DigestTrees } from './digest-trees.ts';
 /** Compares what this node and a peer hold, over HTTP, and names the records that differ. */
 export type Differ = (peer: string, deep: boolean) => Promise<DiffReport>;
 
-/** What of the node it compares and asks with. */
+/** What it uses of the node to compare and ask. */
 export type DiffedNode = Pick<
   Node,
   'identity' | 'registry' | 'store' | 'settings' | 'fetch' | 'digestOf' | 'env'
@@ -66,7 +66,7 @@ function nodeOf(registry: Pick<Registry, 'get' | 'list'>, peer: string): Registe
   return found;
 }
 
-/** What was found of one owner that both follow. */
+/** The result for one owner that both follow. */
 interface Compared extends Pick<OwnerDiff, 'collections'> {
   readonly owner: PeerId;
   readonly theirs: FrontierGroup;
@@ -82,7 +82,7 @@ class Comparison {
   readonly #groups: PeerShown['groups'];
   /** The collections that both know. */
   readonly #covers: Coverage;
-  /** Owners whose sums were equal, so that no record was looked at. */
+  /** Owners whose sums were equal, so that no record was compared. */
   #bySums = 0;
 
   constructor(
@@ -161,7 +161,7 @@ class Comparison {
 
   #relationTo(owner: PeerId, theirs: FrontierGroup | undefined): FrontierRelation {
     const relation = frontierRelation(this.#node.store.feeds(owner, 'public'), theirs?.items ?? []);
-    // Who shows no digest is missing something that its frontier stands for.
+    // A peer that shows no digest is missing something that its frontier covers.
     return relation === 'equal' && theirs?.digest === '' ? 'here' : relation;
   }
 }

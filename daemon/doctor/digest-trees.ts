@@ -25,8 +25,8 @@ export interface DigestTrees {
 }
 
 /**
- * Trees are made from the records as they stand on the disk, not from the sums that were kept beside them: so damage to either
- * shows. One is made at a time, whoever asks, and kept for the questions that follow.
+ * Trees are made from the records on disk, not from the stored sums, so that damage to either shows. One is made at a time, for all
+ * callers, and kept for the following requests.
  */
 export function createDigestTrees(parts: DigestTreeParts): DigestTrees {
   return new KeptTrees(parts);

@@ -13,7 +13,7 @@ export const TREND_LIMITS = {
   everyMs: 10 * 60_000,
   /** A day, so that it covers what happens once a day, such as a backup. */
   samples: 144,
-  /** A shorter time says nothing: an import of an hour is not a trend. */
+  /** A shorter time means nothing: an import of an hour is not a trend. */
   leastMs: 6 * HOUR_MS,
 } as const;
 

@@ -60,7 +60,7 @@ export function examineOffline(facts: OfflineFacts): Finding[] {
   return sorted(Object.values(OFFLINE).flatMap((check) => check(facts)));
 }
 
-/** What a running daemon finds, the offline checks among it. */
+/** What a running daemon finds, including the offline checks. */
 export function examineOnline(facts: OnlineFacts): Finding[] {
   return sorted([...examineOffline(facts), ...Object.values(ONLINE).flatMap((check) => check(facts))]);
 }

@@ -150,7 +150,7 @@ export interface OnlineFacts extends OfflineFacts {
     readonly entries: number;
     readonly since: number;
   }[];
-  /** What active nodes' entries take up here. */
+  /** The storage that active nodes' entries use here. */
   readonly quotas: readonly {
     readonly id: string;
     readonly label: string;
@@ -174,7 +174,7 @@ export interface OnlineFacts extends OfflineFacts {
     readonly forUpgrade: boolean;
     /** Whether some of them are this node’s own. */
     readonly own: boolean;
-    /** Time of the oldest entry among those looked at; 0 when that is not known. */
+    /** Time of the oldest of the entries read; 0 when that is not known. */
     readonly oldest: number;
   }[];
   /** Records with conflicts: those that this node can resolve, and those that only their writers can. */

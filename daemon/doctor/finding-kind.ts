@@ -4,11 +4,11 @@ import type { CheckId, Severity } from './finding.ts';
 export interface FindingKind {
   readonly check: CheckId;
   readonly severity: Severity;
-  /** What is found, for the table of the README. */
+  /** A description of the finding, for the table of the README. */
   readonly what: string;
   /**
-   * What makes it go away, starting with a command. `{name}` stands for a value of the case, `<a thing>` for what only the operator
-   * knows. A test in `test/unit/doctor/cases` shows for each finding that its remedy works.
+   * How to fix it, starting with a command. `{name}` is replaced by a value of the finding, `<a thing>` is for what only the
+   * operator knows. A test in `test/unit/doctor/cases` shows for each finding that its remedy works.
    */
   readonly remedy: string;
   /** Why nothing makes it go away; only for findings that are `info`. */

@@ -51,7 +51,7 @@ export interface Finding {
   readonly id: FindingId;
   readonly check: CheckId;
   readonly severity: Severity;
-  /** What it is about: a node, a file, a setting. */
+  /** Its subject: a node, a file, a setting. */
   readonly subject?: string;
   readonly message: string;
   /** The command or the setting that fixes it. */

@@ -10,7 +10,7 @@ export const FINDINGS = { ...MACHINE, ...FEDERATION, ...RECORDS, ...SERVICES, ..
 
 export type FindingId = keyof typeof FINDINGS;
 
-/** The alarms that the check of alarms tells of. */
+/** The alarms that the check of alarms reports. */
 export function alarmFinding(kind: string): keyof typeof ALARMS | undefined {
   const id = `alarm-${kind}`;
   return Object.hasOwn(ALARMS, id) ? (id as keyof typeof ALARMS) : undefined;

@@ -7,7 +7,7 @@ import type { OnlineFacts } from './facts.ts';
 /** Between two checks: gaps are reported after minutes, so their start need not be known more precisely. */
 const LOOK_MS = 20_000;
 
-/** Notes since when something that is known of is lacking. A gap that closes and opens again begins anew. */
+/** Records since when something known is missing. A gap that closes and opens again starts over. */
 export interface GapWatch {
   gaps(): OnlineFacts['gaps'];
   stop(): void;

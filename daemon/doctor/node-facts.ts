@@ -125,7 +125,7 @@ export function conflictsFact(self: PeerId, states: readonly RecordState[]): Onl
   return { own, others: states.length - own };
 }
 
-/** What registered peers have shown last, against what is held now. */
+/** What registered peers have shown last, compared with what is held now. */
 function unequalDigests(node: ExaminedNode): OnlineFacts['unequal'] {
   const { mycelium, registry, store } = node;
   const found: { peer: string; author: string }[] = [];
@@ -134,7 +134,7 @@ function unequalDigests(node: ExaminedNode): OnlineFacts['unequal'] {
     const covers = mycelium.coverageOf(peer)?.covers;
     if (!registry.isActive(peer) || covers === undefined || !isCoveredBy(covers, OWN_COVERAGE)) continue;
     for (const { author, channel, items, digest } of groups) {
-      // An announcement alone tells no digest.
+      // An announcement alone contains no digest.
       if (channel !== 'public' || digest === '') continue;
       const feeds = store.feeds(author, 'public');
       if (hasGap(store, feeds) || !isWhole(feeds)) continue;
@@ -217,7 +217,7 @@ export async function ownClockFact({
 export async function jobsFact(jobs: OnlineSources['jobs']): Promise<OnlineFacts['jobs']> {
   const { waiting, dead } = jobs.counts();
   const [lastDead] = (await jobs.list({ state: 'dead', limit: 1 })).jobs;
-  // Newest first: the oldest of a thousand is old enough to tell by.
+  // Newest first: the oldest of a thousand is old enough to judge by.
   const oldest = (await jobs.list({ state: 'waiting', limit: 1000 })).jobs.at(-1);
   return {
     waiting,

@@ -17,7 +17,7 @@ export interface OfflineSources {
   readonly settings: Settings;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly now: number;
-  /** What the running daemon adds; without it nobody runs here, as far as is known. */
+  /** What the running daemon adds; without it, none is known to run here. */
   readonly running?: {
     readonly samples: OfflineFacts['disk']['samples'];
     readonly refusal: OfflineFacts['database']['refusal'];
@@ -83,7 +83,7 @@ async function holderOf(dataDir: string): Promise<OfflineFacts['database']['hold
     await (await lockIdentity(identity.peerId)).release();
     return undefined;
   } catch (error) {
-    // An identity that cannot be read is told by the check of the files.
+    // An identity that cannot be read is reported by the check of the files.
     if (!(error instanceof AgrinetError) || error.code !== 'database-locked') return undefined;
     const pid = error.details['pid'];
     return { pid: typeof pid === 'number' ? pid : undefined, message: error.message };

@@ -33,7 +33,7 @@ export interface OnlineSources {
   readonly scrub: { status(): Pick<ReturnType<ScrubPort['status']>, 'current' | 'last'> };
 }
 
-/** The facts, and what could not be looked at: a database that fails must not hide what else is wrong. */
+/** The facts, and what could not be read: a database that fails must not hide other faults. */
 export interface Gathered {
   readonly facts: OnlineFacts;
   readonly unchecked: { readonly check: CheckId; readonly code: string }[];

@@ -1,8 +1,8 @@
-/** What metrics and the doctor want to know of a mirror. */
+/** What metrics and the doctor need to know of a mirror. */
 export interface MirrorHealth {
   /** A word of its own, such as `running`. */
   readonly state: string;
-  /** In this node's words; nothing while all is well. */
+  /** In words; empty while all is well. */
   readonly detail?: string | undefined;
   /** Items that wait. */
   readonly pending: number;

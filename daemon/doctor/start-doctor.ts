@@ -17,7 +17,7 @@ export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reade
   readonly trees: DigestTrees;
 };
 
-/** What of the node the doctor looks at. */
+/** What of the node the doctor examines. */
 export type DoctorNode = ExaminedNode & DiffedNode & Pick<Node, 'refusal' | 'mayHold'>;
 
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. Its checks are loaded then. */
@@ -50,7 +50,7 @@ export function startDoctor(node: DoctorNode, sources: DoctorSources): Started<D
   };
 }
 
-/** What is noted as time goes. */
+/** What is recorded over time. */
 export interface Watches {
   readonly disk: ReturnType<typeof startDiskTrend>;
   readonly gaps: GapWatch;

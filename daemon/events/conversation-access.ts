@@ -3,7 +3,7 @@ import type { ConversationsPort } from '../../api/ports/conversations.ts';
 
 /**
  * Who may listen to a conversation: the operator, and the users of this node who take part. Resolves to its record key, or
- * undefined, which a route answers as if there were none.
+ * undefined, which a route answers as if the conversation did not exist.
  */
 export function conversationAccess(
   conversations: Pick<ConversationsPort, 'find'>,

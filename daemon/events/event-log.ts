@@ -14,14 +14,11 @@ export type EventData = EventRow['data'];
 /** An event without its number. */
 export type NewEvent = Pick<EventRow, 'type' | 'data' | 'audience'>;
 
-/**
- * What happens in this node, numbered, for those who listen. A crash may lose the last events; a number is never given to two of
- * them.
- */
+/** Numbered events of this node, for listeners. A crash may lose the last events; a number is never given to two of them. */
 export interface EventLog {
   /**
-   * Replays what is kept after `after`, then tells what happens. When something after it is no longer kept, an event `reset`
-   * `{oldest}` comes first. Without `after` only what happens from now on.
+   * Replays the events kept after `after`, then delivers new ones. When something after it is no longer kept, an event `reset`
+   * `{oldest}` comes first. Without `after`, only new events.
    */
   subscribe(
     options: { readonly after?: number; readonly wants: (event: DeliverableEvent) => boolean },
@@ -29,19 +26,19 @@ export interface EventLog {
   ): EventSubscription;
   /** The number of the newest event. */
   newest(): number;
-  /** Numbers, tells and keeps an event. Never blocks and never throws. */
+  /** Numbers, delivers and stores an event. Never blocks and never throws. */
   emit(type: string, data: EventData, audience?: Audience): void;
   /**
-   * Numbers events and gives `write` the rows that say so, for the one synced batch in which they are kept; tells them once that is written, and
-   * what happens meanwhile after them. Whether a batch that failed was written is looked up when the database can be read again. Rejects
-   * when it was not: none of these numbers has then been told, or ever is.
+   * Numbers events and gives `write` their rows, for the one synced batch in which they are stored; delivers them once that is
+   * written, and events that happen meanwhile after them. Whether a failed batch was written is looked up when the database can be
+   * read again. Rejects when it was not: none of these numbers has been, or will be, delivered.
    */
   keep(events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>): Promise<void>;
-  /** Tells an event to those who listen now; it has no number and is not kept. */
+  /** Delivers an event to current listeners; it has no number and is not stored. */
   relay(type: string, data: EventData, audience: Audience): void;
   /** Forgets what events in memory say of the records of these names. Once it resolves none of it is written to the disk any more. */
   forget(names: readonly string[]): Promise<void>;
-  /** Writes what is not yet written; nothing is told any more. */
+  /** Writes what is not yet written; nothing is delivered any more. */
   close(): Promise<void>;
 }
 
@@ -83,7 +80,7 @@ export const EVENT_LIMITS: EventLimits = {
 /** Events deleted with one write at most. */
 const PRUNE = 4096;
 
-/** Opens the log on its table. Numbers are reserved ahead, so that none is told before it can no longer come again. */
+/** Opens the log on its table. Numbers are reserved ahead, so that none is delivered that could be given out again. */
 export async function createEventLog(options: EventLogOptions): Promise<EventLog> {
   const log = new NumberedEventLog(options);
   await log.open();
@@ -105,7 +102,7 @@ class NumberedEventLog implements EventLog {
   /** Events on disk; those of a `keep` from when they have been gone through here. */
   #kept: number;
   #reserving = false;
-  /** Writes that bring their events along, one after the other; while one is under way no other event gets a number. */
+  /** Writes that include their events, one after the other; while one is in progress, no other event gets a number. */
   readonly #keeping = new SerialQueue();
   #holding = false;
   #timer: Timer | undefined;
@@ -219,7 +216,7 @@ class NumberedEventLog implements EventLog {
     };
     const blank = <E extends Omit<EventRow, 'id'>>(event: E): E =>
       isNamed(event) ? { ...event, data: { erased: true } } : event;
-    // What is being written may be in the window only then.
+    // Events being written may be in the window only then.
     await this.#keeping.idle();
     this.#window.replace(blank);
     this.#unnumbered.forEach((event, at) => (this.#unnumbered[at] = blank(event)));
@@ -241,7 +238,7 @@ class NumberedEventLog implements EventLog {
       });
   }
 
-  /** Gives numbers to what waits, as far as they are reserved, and tells it. */
+  /** Numbers the waiting events, as far as numbers are reserved, and delivers them. */
   #number(): void {
     while (this.#next < this.#reservedTo && !this.#holding) {
       const waiting = this.#unnumbered.shift();
@@ -302,7 +299,7 @@ class NumberedEventLog implements EventLog {
     if (last === undefined) return;
     try {
       if (table.unavailable()) throw new Error('the database is being reopened');
-      // Of what is kept, not of numbers: a crash leaves a gap in those, and must cost nobody what came before it.
+      // Based on stored events, not on numbers: a crash leaves a gap in the numbers, which must cost no listener what precedes it.
       const over = Math.min(Math.max(0, this.#kept + events.length - ring), PRUNE);
       const deleted = await table.write(events, over);
       this.#window.markWritten(last);
@@ -328,7 +325,7 @@ class NumberedEventLog implements EventLog {
     replay(source, after, { listener, attach, isOpen, turn: this.#turn }).catch((error: unknown) => {
       this.#options.warn('events not replayed', { err: error });
       if (!isOpen()) return;
-      // Nothing is left out unseen: the listener learns that it has to look at everything anew.
+      // Nothing is skipped silently: the listener learns that it has to read everything again.
       void listener.push({ id: this.#next - 1, type: 'reset', data: { oldest: this.#next } });
       attach();
     });

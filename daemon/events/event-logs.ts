@@ -6,7 +6,7 @@ import { openEventTable } from '../../storage/event-table.ts';
 import { createNumberCipher } from '../number-cipher.ts';
 import { createEventLog, type EventLog, type EventLogOptions } from './event-log.ts';
 
-/** What happens in this node, in two logs: what is for everybody, and what is for some. */
+/** Events of this node, in two logs: public and private ones. */
 export interface EventLogs extends Pick<
   EventsPort,
   'subscribe' | 'newest' | 'encryptPlace' | 'decryptPlace'
@@ -47,7 +47,7 @@ export async function openEventLogs(
       const open = wanted.map((name) => {
         const place = after?.[name];
         return logs[name].subscribe(place === undefined ? { wants } : { after: place, wants }, (event) =>
-          // How far back the private log goes tells how much is in it.
+          // How far back the private log goes would reveal how much is in it.
           push(event.type === 'reset' && name === 'private' ? { ...event, data: {} } : event, name),
         );
       });

@@ -23,16 +23,16 @@ export interface ReplaySource {
 
 export interface Replay {
   readonly listener: EventListener;
-  /** The listener has everything: it is told what happens from now on. Called in the same turn as that is found. */
+  /** The listener is up to date: it receives new events from now on. Called in the same turn in which that is found. */
   readonly attach: () => unknown;
   readonly isOpen: () => boolean;
-  /** What many listeners are told at once from memory would keep the thread: all of them together give way. */
+  /** Replaying from memory to many listeners at once would block the thread: all of them together yield. */
   readonly turn: Pick<CpuTurn, 'pause'>;
 }
 
 /**
- * Tells a listener what came after a number, from disk and memory, until nothing is left between the two. When something is no longer
- * kept, an event `reset` `{oldest}` comes first.
+ * Replays to a listener what comes after a number, from disk and memory, until it is up to date. When something is no longer kept,
+ * an event `reset` `{oldest}` comes first.
  */
 export async function replay(
   source: ReplaySource,
@@ -66,11 +66,11 @@ export async function replay(
 
 interface Page {
   readonly events: readonly EventRow[];
-  /** The last number that was looked at. */
+  /** The last number that was read. */
   readonly through: number;
 }
 
-/** What is in memory is told from there; below it the disk is asked. */
+/** What is in memory is replayed from there; earlier events are read from disk. */
 function pageAfter(source: ReplaySource, from: number): Page | Promise<Page> {
   const start = source.window.oldest ?? source.next();
   if (from + 1 < start) return pageFromDisk(source, from, start);

@@ -37,7 +37,7 @@ export class EventWindow {
     return this.#written;
   }
 
-  /** The last event that was given up: told and never kept. */
+  /** The last event that was dropped: delivered but never stored. */
   get lostThrough(): number {
     return this.#lostThrough;
   }

@@ -12,12 +12,12 @@ export interface EventDraft {
   readonly audience?: Audience;
 }
 
-/** Events of one commit at most; a catch-up brings many commits. */
+/** Events of one commit at most; a catch-up causes many commits. */
 const MOST = 1024;
 
 /**
- * What a commit means to those who listen: a field with a conflict that it did not have, a new message. Nothing per listing: the
- * catalogue changes faster than anybody reads.
+ * The events of a commit: a new conflict in a field, a new message. None per listing: the catalogue changes faster than anybody
+ * reads.
  */
 export function recordEvents({ changes }: Pick<Committed, 'changes'>): EventDraft[] {
   const drafts: EventDraft[] = [];
@@ -41,8 +41,8 @@ export function recordEvents({ changes }: Pick<Committed, 'changes'>): EventDraf
 }
 
 /**
- * A message as old clients know it, for those who listen to its conversation: the private channel that it is in. One that no list
- * shows is told to nobody.
+ * A message as old clients know it, for listeners of its conversation, which is the private channel it is in. A message that no list
+ * shows is not delivered.
  */
 function messageEvent(state: RecordState, id: string): EventDraft | undefined {
   const { channel, view, created } = state;

@@ -12,7 +12,7 @@ export interface WebhookOptions {
   readonly noticeUrls?: readonly string[];
   /** FEDERATION_WEBHOOK_SECRET; without it nothing is posted. */
   readonly secret: string | undefined;
-  /** Peer id of this node, told to receivers. */
+  /** Peer id of this node, sent to receivers. */
   readonly node: string;
   readonly env: Pick<Env, 'now' | 'after' | 'deadline'>;
   readonly timeoutMs?: number;
@@ -33,7 +33,7 @@ const MOST_WAITING = 1000;
 /** Until such a queue is asked again: what fails is a disk or Redis, and neither is back within a second. */
 const AGAIN_MS = 5000;
 
-/** Whether an event goes out: nothing that is for one user, or said in a conversation. The receivers are the operator's own. */
+/** Whether an event is posted: none for a single user or from a conversation. The receivers are the operator's own. */
 export function isPosted({ id, type, audience }: DeliverableEvent): boolean {
   if (id === undefined || audience?.userId !== undefined || audience?.conversation !== undefined)
     return false;
@@ -121,8 +121,8 @@ function warnWithoutSecret({ urls, noticeUrls = [], secret, warn }: WebhookOptio
 }
 
 /**
- * The handler of `webhook` jobs. A job whose address is no longer in its list is dropped. Throws `webhook-refused` (not 2xx; redirects count as that) and `webhook-unreachable`, so that the
- * job is tried again. The receiver's words are not repeated.
+ * The handler of `webhook` jobs. A job whose address is no longer configured is dropped. Throws `webhook-refused` (not 2xx;
+ * redirects count as that) and `webhook-unreachable`, so that the job is retried. The receiver's response is not repeated.
  */
 export function createWebhookHandler({
   urls,

@@ -87,7 +87,7 @@ export class Acceptance {
     return { node, created: before !== 'active', statement: signed };
   }
 
-  /** Throws unless who registers answers at the URL it signed. */
+  /** Throws unless the registering node answers at the URL it signed. */
   async #checkReached(statement: RegistrationStatement, url: string): Promise<void> {
     if (this.#challenges >= CHALLENGES)
       throw new AgrinetError('busy', 'too many registrations at once; try again in a few seconds');

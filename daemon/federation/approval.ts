@@ -13,16 +13,19 @@ export interface ApprovalParts {
   readonly challenge: Challenge;
   readonly policy: AddressPolicy;
   readonly ownUrl: () => string;
-  /** Ends keys that nodes came with, and what rotations made of them. */
+  /** Revokes keys with which nodes registered, and their rotations. */
   readonly revokeKeys: (ids: readonly string[]) => Promise<void>;
   readonly now: () => number;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly alarm: (alarm: { readonly kind: 'foreign-certificate'; readonly node: string }) => void;
 }
 
-/** What the operator decides about nodes, and what a node key decides about certificates. */
+/** Decisions of the operator about nodes, and of a node key about certificates. */
 export interface Approval {
-  /** Notes who asked with a key alone; nobody is contacted. Throws `address-refused`, `node-suspended`, `registry-full`. */
+  /**
+   * Records a node that registers with a key alone; nobody is contacted. Throws `address-refused`, `node-suspended`,
+   * `registry-full`.
+   */
   request(
     url: string,
     region: string,
@@ -66,7 +69,7 @@ export function createApproval(parts: ApprovalParts): Approval {
     },
     async change(id, action) {
       const node = httpNodes.get(id);
-      // First the keys: who is told that a node is revoked may rely on it that nobody comes with them any more.
+      // First the keys: once a node is reported revoked, nobody can register with them any more.
       if (action === 'revoke') await parts.revokeKeys((node ?? registry.get(id))?.keys ?? []);
       if (node === undefined) return registry.change(id, action);
       return action === 'approve' ? approve(node) : httpNodes.change(id, action);
@@ -80,7 +83,7 @@ export function createApproval(parts: ApprovalParts): Approval {
         parts.log('a renewed TLS certificate was taken over', { node: peer, tlsFingerprint });
         return tlsFingerprint;
       } catch (error) {
-        // Who does not answer has not shown a foreign certificate: the sync is tried again.
+        // A node that does not answer has not shown a foreign certificate: the sync is retried.
         if (UNANSWERED.has(errorCode(error))) throw error;
         parts.alarm({ kind: 'foreign-certificate', node: peer });
         throw new AgrinetError(

@@ -9,7 +9,7 @@ const ASK: Pick<GuardedRequest, 'timeoutMs' | 'maxBytes'> = { timeoutMs: 10_000,
 /** Certificate rules of one question. */
 export type Trust = Pick<GuardedRequest, 'pin' | 'anyCertificate'>;
 
-/** JSON of an answer, also of a server that compresses unasked; undefined for what is none. Throws what reading it throws. */
+/** JSON of a response, also from a server that compresses unasked; undefined for anything else. Throws what reading it throws. */
 export async function jsonIn(answer: GuardedAnswer): Promise<unknown> {
   const bytes = await answer.bytes();
   try {
@@ -25,7 +25,7 @@ export function ask(fetch: GuardedFetch, url: string, trust: Trust = {}): Promis
   return fetch(url, { ...ASK, ...trust, gzip: true });
 }
 
-/** POSTs JSON to a node this one wants something of; its words never come through. Throws `join-failed`. */
+/** POSTs JSON to another node; its response text is never passed on. Throws `join-failed`. */
 export async function tell(
   fetch: GuardedFetch,
   url: string,

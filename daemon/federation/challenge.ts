@@ -18,7 +18,7 @@ const identityAnswer = z.object({
   proof: z.string().max(8192).optional(),
 });
 
-/** What a node has proved of itself, and what it said beside it. */
+/** What a node has proved about itself, and what it says in addition. */
 export interface Proven {
   readonly peerId: PeerId;
   /** Where it was asked. */
@@ -34,9 +34,9 @@ export interface Proven {
 }
 
 /**
- * Asks who is at a URL, with a fresh nonce. The answer is signed over the nonce, the URL, the peer id and the
- * certificate of this very connection. Throws `proof-invalid` when it does not hold, `identity-absent` when there is
- * nothing that could be an agrinetd, and what the guarded fetch throws.
+ * Asks for the identity at a URL, with a fresh nonce. The answer is signed over the nonce, the URL, the peer id and the certificate
+ * of this very connection. Throws `proof-invalid` when it is invalid, `identity-absent` when nothing there could be an agrinetd, and
+ * what the guarded fetch throws.
  */
 export type Challenge = (url: string, expected?: PeerId, pin?: string) => Promise<Proven>;
 

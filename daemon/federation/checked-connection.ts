@@ -46,7 +46,7 @@ export function checkedConnection(
     // A pinned certificate is vouched for by the peer's node key, not by a CA.
     rejectUnauthorized: !vouched,
     ALPNProtocols: ['http/1.1'],
-    // What was checked stays what is talked to: no other certificate on a connection in use.
+    // The certificate that was checked stays: no renegotiation on a connection in use.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   });
   const ready = whenConnected(socket, 'secureConnect', () => {
@@ -78,7 +78,7 @@ function whenConnected<T>(socket: Socket, event: 'connect' | 'secureConnect', va
   });
 }
 
-/** SHA-256 of the certificate the other side showed, lower-case hex. Throws `certificate-changed` when there is none. */
+/** SHA-256 of the certificate that the other side showed, lower-case hex. Throws `certificate-changed` when there is none. */
 function fingerprintOf(socket: TLSSocket): string {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined)

@@ -66,7 +66,7 @@ export function openSession(env: Pick<Env, 'after'>): ConnectionSession {
       // An idle connection may fail at any time; that it is closed then is all there is to do.
       socket.on('error', () => socket.destroy());
       socket.once('close', () => all.delete(socket));
-      // node:http says so when an answer is read to its end and both sides go on.
+      // node:http emits this when a response is read to its end and the connection is kept.
       socket.on('free', () => {
         if (closed) socket.destroy();
         else keep(keyOf(origin, pin), connection);

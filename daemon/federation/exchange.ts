@@ -35,10 +35,10 @@ export interface ExchangeParts extends Omit<SyncRequestsParts, 'forget' | 'stead
   readonly registry: Pick<Registry, 'isActive' | 'followState'>;
   /** How far it has come with each of them. */
   readonly table: SourceTable;
-  /** What an old back end is to be asked with. */
+  /** The key with which an old back end is asked. */
   readonly sourceKey: (id: string) => string | undefined;
   readonly mayHold: (peer: string, channel: Channel) => boolean;
-  /** Shared with what comes over libp2p. */
+  /** Shared with what arrives over libp2p. */
   readonly offences: Pick<Offences, 'isOut'>;
   readonly digestOf: (author: PeerId, covers: Coverage) => string;
   readonly totalDigest: (covers: Coverage) => string;

@@ -66,7 +66,7 @@ export function createFeedFiles({ self, feeds, ledger, mayHold }: FeedFileParts)
     },
   };
 
-  /** Takes proofs and erasures in; for an entry only looks whether it is this node's to have. The code of what is wrong with an item. */
+  /** Admits proofs and erasures; for an entry it only checks whether this node may have it. Returns the code of an item's fault. */
   async function admitted(item: RangeItem, to: PeerId | undefined): Promise<ErrorCode | undefined> {
     try {
       const { channel } = feedOf(item);
@@ -84,7 +84,7 @@ export function createFeedFiles({ self, feeds, ledger, mayHold }: FeedFileParts)
 const FOR_ANOTHER = 'for-another-node';
 /** So many forks of one author a day: it is taken on another day, from this file or from a peer. */
 const PUT_OFF = 'forks-exceeded';
-/** What ends nothing: the rest of the file is looked at all the same. */
+/** Faults that end nothing: the rest of the file is read. */
 const PASSED_OVER: ReadonlySet<string> = new Set([FOR_ANOTHER, PUT_OFF]);
 
 function note(taken: CarriedItems, { kind, code, entry }: Received): void {

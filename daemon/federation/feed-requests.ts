@@ -17,7 +17,7 @@ export interface FeedRequestsParts {
 
 type Agrinetd = Extract<SyncSource, { kind: 'agrinetd' }>;
 
-/** Signs requests to registered nodes for their feeds: whoever asks for this node gets one of these, and never a signature over a path of their own. */
+/** Signs requests to registered nodes for their feeds: a caller gets one of these, and never a signature over a path of its own. */
 export class FeedRequests {
   readonly #parts: FeedRequestsParts;
 

@@ -17,12 +17,12 @@ export interface GuardedRequest {
   readonly timeoutMs: number;
   /** Longest silence while something is waited for; a slow reader on our side does not count. Default: `timeoutMs`. */
   readonly idleMs?: number;
-  /** Ends the exchange at once: a node that is told to stop waits for nobody. */
+  /** Ends the exchange at once: a node that is told to stop waits for no response. */
   readonly signal?: AbortSignal;
   readonly maxBytes: number;
   /** Takes a body under gzip, too, as it comes: some servers compress whatever they are asked for. */
   readonly gzip?: boolean;
-  /** What the TLS certificate must be: SHA-256, hex. Without it a certificate is verified by the system's CAs. */
+  /** The expected TLS certificate: SHA-256, hex. Without it a certificate is verified by the system's CAs. */
   readonly pin?: string;
   /** Takes any certificate for this one exchange: only for the challenge, whose answer is signed over its fingerprint. */
   readonly anyCertificate?: boolean;
@@ -151,7 +151,7 @@ function watch(env: Pick<Env, 'after'>, socket: Socket, origin: string, request:
     fail(new AgrinetError('peer-timeout', `${origin} ${what}; try again later`));
   const deadline = env.after(timeoutMs, () => late('took too long'), { holds: true });
   signal?.addEventListener('abort', onAbort);
-  // The connection may fail at any time; whoever waits is told.
+  // The connection may fail at any time; the waiting caller is told.
   socket.on('error', fail);
   return {
     async within(work) {
@@ -186,7 +186,7 @@ function watch(env: Pick<Env, 'after'>, socket: Socket, origin: string, request:
   };
 }
 
-/** Only our own words: what the connection says may hold what the peer wrote. */
+/** Only our own messages: errors of the connection may contain what the peer wrote. */
 function told(error: unknown, origin: string): Error {
   if (error instanceof AgrinetError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';

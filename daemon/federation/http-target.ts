@@ -188,7 +188,7 @@ function refused(status: number, answer: unknown): AgrinetError {
   );
 }
 
-/** Pages as they come, handed on; the digest at the end is of no use to who plans. */
+/** Pages are forwarded as they arrive; the planner does not need the digest at the end. */
 async function* sequenceOf(pages: AsyncIterable<FrontierPage>): AsyncGenerator<Uint8Array> {
   for await (const { groups, knows } of pages) yield sequenceItem(encodePage(groups, knows));
   yield sequenceItem(new Uint8Array(32));

@@ -33,7 +33,7 @@ class HttpsPull {
   #received = 0;
   #receivedPrivate = 0;
   #ignored = 0;
-  /** When something came that was new here. */
+  /** When something new arrived. */
   #newAt: number;
   /** Total digest that the source has shown, hex. */
   #digest = '';

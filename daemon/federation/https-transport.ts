@@ -39,7 +39,7 @@ export interface HttpsTransportParts {
   readonly fetch: GuardedFetch;
 }
 
-/** The feeds of a source behind its URL: `GET /federation/feeds` and what stands below it. */
+/** The feeds of a source at its URL: `GET /federation/feeds` and the paths below it. */
 export class HttpsTransport implements FeedTransport<SignedRequest> {
   readonly #env: HttpsTransportParts['env'];
   readonly #source: Extract<AskedSource, { kind: 'agrinetd' }>;

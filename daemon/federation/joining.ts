@@ -87,7 +87,7 @@ function answeredStatement(
   return statement;
 }
 
-/** Their side stands and ours does not: they are told, so that it is neither. */
+/** Their side is registered and ours is not: they are notified, so that neither is. */
 async function takeBack(parts: JoiningParts, url: string, their: Proven): Promise<void> {
   const { identity, network, fetch, env, now } = parts;
   const withdrawal = { receiver: their.peerId, time: now(), nonce: hex(env.bytes(16)) };

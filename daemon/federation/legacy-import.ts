@@ -23,7 +23,7 @@ export const IMPORT_LIMITS = {
 } as const;
 
 export interface ImportOptions {
-  /** Begin with nothing of this source; what was held stays until all of it is there. */
+  /** Begin with nothing from this source; what was held is kept until everything has been imported. */
   readonly force: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((totals: ImportTotals) => Promise<void>) | undefined;
@@ -53,7 +53,7 @@ export function createLegacyImporter(
     options: ImportOptions,
   ): Promise<ImportTotals & { sha256: string }> {
     const { readExport } = await import('./legacy-stream.ts');
-    // Read twice: nothing is stored of a body that breaks off, or is not what its own hash says.
+    // Read twice: nothing is stored of a body that breaks off, or does not match its own hash.
     const { sha256 } = await surveyExport(readExport(body.read(), env), options.signal);
     const writer = await table.begin(source, options.force);
     try {
@@ -73,7 +73,7 @@ export function createLegacyImporter(
   };
 }
 
-/** Reads all of an export and holds it against what it says of itself. */
+/** Reads all of an export and checks it against its own figures. */
 async function surveyExport(
   items: ReturnType<typeof readExport>,
   signal: AbortSignal | undefined,

@@ -75,7 +75,7 @@ function keyWanted({ url, key }: Extract<AskedSource, { kind: 'legacy' }>): Agri
       );
 }
 
-/** The body as it was before any gzip, which its first bytes tell: headers are missing or wrong where servers compress unasked. */
+/** The decompressed body, if its first bytes show gzip: headers are missing or wrong where servers compress unasked. */
 async function* plain(
   body: AsyncIterable<Uint8Array>,
   env: Pick<Env, 'offload'>,

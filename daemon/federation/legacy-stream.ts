@@ -5,7 +5,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 
-/** What an export says of itself beside its items. */
+/** The fields of an export besides its items. */
 export interface ExportSummary {
   readonly count: number;
   /** SHA-256 over each item's JSON and a line feed, in order, hex. */
@@ -36,8 +36,8 @@ const malformed = (why: string, cause?: unknown): AgrinetError =>
   new AgrinetError('export-malformed', `the export ${why}`, { cause });
 
 /**
- * Reads an export `{section: [item, …], field: scalar, …}` as a stream: no more than one item is in memory, and an item that is
- * too large or nested too deep is passed over. Throws `export-malformed` for what is not such a body.
+ * Reads an export `{section: [item, …], field: scalar, …}` as a stream: no more than one item is in memory, and an item that is too
+ * large or nested too deep is skipped. Throws `export-malformed` for any other body.
  */
 export async function* readExport(
   body: AsyncIterable<Uint8Array>,
@@ -58,7 +58,7 @@ export async function* readExport(
       }
       seen += tokens.length;
       if (seen > MOST_TOKENS) throw malformed('contains more values than any market has');
-      // A body of the tiniest values costs most: whoever is served meanwhile waits for one piece of it only.
+      // A body of tiny values costs most: other work waits only for one piece of it.
       if (at > 0) await pause(env, 0);
       for (const token of tokens) {
         const item = reader.take(token);
@@ -130,7 +130,7 @@ class Builder {
   #open(container: Json[] | Record<string, Json>): void {
     this.depth++;
     if (this.depth > LEGACY_LIMITS.depth) this.problem ??= `nested deeper than ${LEGACY_LIMITS.depth}`;
-    // The parser keeps the nesting too: nobody's item goes so deep, and a body of brackets must not fill the memory.
+    // The parser keeps the nesting too: no item is nested so deep, and a body of brackets must not fill the memory.
     if (this.depth > ABSURD_DEPTH) throw malformed('is nested too deeply');
     if (this.problem === undefined) {
       this.#put(container);

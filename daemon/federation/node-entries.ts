@@ -6,7 +6,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 
-/** What is held of a node beside the registry. */
+/** What is held of a node besides the registry. */
 export interface NodeCounts {
   readonly listings: number;
   readonly transactions: number;
@@ -21,7 +21,7 @@ export interface PeerStatus extends NodeCounts {
   readonly nextRetryAt: number | undefined;
 }
 
-/** What the last syncs with a node came to; a row of the source table fits. */
+/** The outcome of the last syncs with a node; a row of the source table fits. */
 export interface SyncStatus {
   readonly lastSyncAt: number;
   readonly lastHash?: string;
@@ -31,7 +31,7 @@ export interface SyncStatus {
 export interface NodeEntryParts {
   readonly peerStatus: (peer: PeerId, sees: Sees) => Promise<PeerStatus>;
   readonly syncStatus: (id: string) => Promise<SyncStatus | undefined>;
-  /** Who has been heard from lately. */
+  /** Which nodes have been heard from lately. */
   readonly reach: Pick<ReachWatch, 'isReached' | 'lastContactAt'>;
   /** Of an HTTP-only node, by its id. */
   readonly legacyCounts: (id: string) => Promise<NodeCounts>;
@@ -100,7 +100,7 @@ async function httpEntry(parts: NodeEntryParts, node: HttpNode): Promise<NodeEnt
   };
 }
 
-/** What is known alike of both kinds of nodes. */
+/** What is known of both kinds of nodes. */
 function common(
   { reach }: Pick<NodeEntryParts, 'reach'>,
   { region, status, registeredAt, lastSyncAt }: RegisteredNode | HttpNode,

@@ -5,7 +5,7 @@ import { base64url, fromBase64url } from '../../protocols/wire/bytes.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { urlFor } from './node-url.ts';
 
-/** What this node says of itself. */
+/** What this node says about itself. */
 export interface OwnAddress {
   readonly publicUrl: string | undefined;
   /** Where the API listens, as a URL. */

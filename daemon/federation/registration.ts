@@ -149,7 +149,7 @@ class Registrations implements RegistrationPort {
 
   async change(id: string, action: NodeAction): Promise<PrivateNodeEntry> {
     const changed = await this.#approval.change(id, action);
-    // Who is no longer asked needs no key here; who became an agrinetd neither.
+    // A source that is no longer read needs no key here, nor does one that became an agrinetd.
     if (id.startsWith('legacy:') && (action === 'revoke' || 'peerId' in changed))
       await this.#parts.sourceKeys.remove(id);
     return privateEntry(this.#parts, changed);

@@ -5,7 +5,7 @@ import { SerialQueue } from '../../protocols/serial-queue.ts';
 
 /** The file as a whole: room for a key of each old back end that any region has. */
 export const SOURCE_KEYS_BYTES = 32 * 1024;
-/** What can stand in a header and is no sentence. */
+/** Characters that may be in a header, without spaces. */
 export const SOURCE_KEY = /^[\x21-\x7e]{1,512}$/;
 
 /** Where the keys are with which this node asks old back ends: not in the database, so that no copy of that alone holds one. */
@@ -13,7 +13,7 @@ export function sourceKeysPath(dataDir: string): string {
   return join(dataDir, 'source-keys');
 }
 
-/** Keys that other nodes' operators gave to this one, each for one source; nobody is shown one again. */
+/** Keys that other nodes' operators gave to this one, each for one source; they are never shown again. */
 export interface SourceKeys {
   get(id: string): string | undefined;
   /** On disk when it resolves; takes the place of an earlier one. Throws `fields-invalid`, `keys-full`. */

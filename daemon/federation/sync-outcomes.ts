@@ -5,7 +5,7 @@ import type { ReliabilityCounts } from '../market/reliability.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Registration } from './registration.ts';
 
-/** Who says how a sync ended: this process did it itself, or somebody with a key of scope `worker` tells of it. */
+/** Who reports how a sync ended: this process, which ran it, or a caller with a key of scope `worker`. */
 export type Reporter = 'daemon' | 'worker';
 
 export interface SyncOutcomeParts {
@@ -25,8 +25,8 @@ export interface SyncOutcomeParts {
 }
 
 /**
- * What follows from the end of a sync over HTTP. Only what this process has met itself can be held against a source: a worker's key
- * must not be enough to cut a registered node off.
+ * What follows from the end of a sync over HTTP. Only what this process has seen itself can be held against a source: a worker's key
+ * must not be enough to cut off a registered node.
  */
 export function followOutcomes(parts: SyncOutcomeParts) {
   const { reliability, reach, offences, events } = parts;

@@ -5,7 +5,7 @@ import type { GuardedFetch } from './guarded-fetch.ts';
 export interface SyncJob {
   /** A peer id, or `legacy:<origin>`. */
   readonly source: string;
-  /** Forget what was remembered of the source; for an old node, build its part of the catalogue anew. No check is skipped. */
+  /** Forget what was remembered of the source; for an old node, rebuild its part of the catalogue. No check is skipped. */
   readonly force: boolean;
 }
 

@@ -6,7 +6,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 
 /** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */
 const COALESCE_MS = 60_000;
-/** Of the sources that are not reached so many get a job in one round, in turn: a job that fails is written, tried again and told as well. */
+/** This many of the unreachable sources get a job in one round, in turn: a failing job is also written, retried and reported. */
 const LOST_PER_ROUND = 32;
 
 export interface SyncRequestsParts {
@@ -18,7 +18,7 @@ export interface SyncRequestsParts {
     data: { readonly source: string; readonly force: boolean },
     key: string,
   ) => Promise<Pick<Job, 'id' | 'state'>>;
-  /** Makes anew what the entries of an author stand for. */
+  /** Derives again what follows from the entries of an author. */
   readonly scrubAuthor: (author: PeerId) => Promise<void>;
   /** Looks at a source's whole frontier again at the next sync. */
   readonly forget: (id: string) => void;
@@ -76,7 +76,9 @@ export class SyncRequests implements Pick<ExchangePort, 'pull' | 'syncAll'> {
     );
   }
 
-  /** What is held of the source is made anew from its feeds; what is missing comes with the sync, whose frontier is seen again. */
+  /**
+   * What is held of the source is derived again from its feeds; what is missing arrives with the sync, whose frontier is read again.
+   */
   async #rebuildFrom(source: SyncSource): Promise<void> {
     if (source.kind !== 'agrinetd') return;
     this.#parts.forget(source.id);

@@ -114,7 +114,7 @@ export class LocalTarget implements SyncTarget {
     return this.note(id, outcome, 'daemon');
   }
 
-  /** Notes how a sync ended, and who says so. */
+  /** Records how a sync ended, and who reports it. */
   async note(id: string, outcome: SyncOutcome, reporter: Reporter): Promise<void> {
     const { table, onOutcome, onOwnHeld } = this.#parts;
     const { etag, error } = outcome;
@@ -152,7 +152,7 @@ export class LocalTarget implements SyncTarget {
 
 type SourceRow = Parameters<SourceTable['save']>[0];
 
-/** What is kept of a source after a sync: of a failed one, what was known before and the error. */
+/** What is stored of a source after a sync: of a failed one, what was known before and the error. */
 function rowAfter(
   id: string,
   before: SourceRow | undefined,

@@ -7,7 +7,10 @@ import type { SyncJob, SyncParts, SyncRun } from './sync-parts.ts';
 
 const NOTHING = { received: 0, imported: 0, unchanged: 0, refused: 0, bytes: 0 } as const;
 
-/** One sync of one source. What came of it is noted at the target, also when it fails, if the source was asked or is left alone for a while; then it throws. */
+/**
+ * One sync of one source. Its outcome is recorded at the target, also when it fails, if the source was asked or is disregarded for a
+ * while; then it throws.
+ */
 export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): Promise<SyncOutcome> {
   const { target, env } = parts;
   // One connection for the frontier and the ranges; none is left open when the sync is over.
@@ -25,7 +28,7 @@ export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): 
     return outcome;
   } catch (error) {
     const code = errorCode(error);
-    // Only our own words: what a source answers is repeated nowhere.
+    // Only our own messages: what a source answers is never repeated.
     const message = error instanceof AgrinetError ? error.message : 'internal error; see the log';
     // Of a node that is not registered nothing is noted; and what failed before it was asked was not the source.
     if (code === 'peer-distrusted' || (isKnown && code !== 'source-unknown'))

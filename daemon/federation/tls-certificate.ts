@@ -13,7 +13,7 @@ export interface TlsPair {
 export interface TlsCertificate {
   /** SHA-256 of the leaf, lower-case hex; empty without TLS_CERT_FILE. */
   fingerprint(): string;
-  /** What this node serves HTTPS with; undefined when it has no key and a proxy serves the certificate. */
+  /** The certificate of this node's HTTPS server; undefined when it has no key and a proxy serves the certificate. */
   keys(): TlsPair | undefined;
   /** Told once for each renewed pair, to be taken over for new connections. */
   onChange(renewed: (pair: TlsPair) => void): void;
@@ -26,10 +26,10 @@ export interface TlsCertificateOptions {
   readonly certFile?: string | undefined;
   readonly keyFile?: string | undefined;
   readonly env: Pick<Env, 'after'>;
-  /** A certificate that cannot be taken over is told, and the old one stays in use. */
+  /** An unusable certificate is reported, and the old one stays in use. */
   readonly onProblem: (error: unknown) => void;
   readonly onRenewed: (fingerprint: string) => void;
-  /** Between looks at the files, milliseconds. */
+  /** Between checks of the files, milliseconds. */
   readonly lookMs?: number;
 }
 
@@ -42,8 +42,8 @@ interface Loaded {
 }
 
 /**
- * Reads the certificate and follows its renewal. Certificate and key change together or not at all: what is signed for
- * and what is served is always one. Throws `tls-invalid` when they cannot be read at the start.
+ * Reads the certificate and follows its renewal. Certificate and key change together or not at all: the one signed for is always the
+ * one served. Throws `tls-invalid` when they cannot be read at the start.
  */
 export function openTlsCertificate(options: TlsCertificateOptions): TlsCertificate {
   const { certFile, keyFile } = options;

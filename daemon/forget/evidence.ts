@@ -15,9 +15,10 @@ export interface EvidenceParts {
 }
 
 /**
- * The records of an author that this node's own users rest on; they stay when it is forgotten. Of private channels in which this node has written:
- * the contract or conversation itself, and the statements that its contract is told by. Of the public ones: the ratings of this node's users
- * that stand, each with the receipt of a settled contract. Bounded as those who read them bound it, so that nobody keeps a disk full by them.
+ * The records of an author on which this node's own users rely; they are kept when it is forgotten. In private channels in which
+ * this node has written: the contract or conversation itself, and the statements of its contract. Of the public ones: the current
+ * ratings of this node's users, each with the receipt of a settled contract. Limited like reading them, so that nobody keeps a disk
+ * full by them.
  */
 export async function evidenceOf(parts: EvidenceParts, author: PeerId): Promise<ReadonlySet<RecordKey>> {
   const { self, store, reader } = parts;
@@ -32,7 +33,7 @@ export async function evidenceOf(parts: EvidenceParts, author: PeerId): Promise<
   return kept;
 }
 
-/** Of each contract and party the rating that stands, among those that a reputation looks at. */
+/** The current rating for each contract and party, among those that a reputation reads. */
 async function currentRatings({ self, net, reader }: EvidenceParts, author: PeerId): Promise<Rating[]> {
   const keys = await reader.keysOf('ratings.node', self, RATING_LIMITS.perNode);
   const theirs = keys.filter((key) => parseRecordKey(key)?.owner === author);

@@ -27,15 +27,15 @@ export interface ForgetParts extends EvidenceParts {
   readonly legacy: Pick<LegacyTable, 'counts' | 'remove'>;
   readonly events: Pick<EventLog, 'forget'>;
   readonly search: Pick<SearchIndex, 'sweep'>;
-  /** What the database takes up on the disk. */
+  /** The size of the database on disk. */
   readonly folderBytes: () => Promise<number>;
-  /** Told of what has gone: what a pull noted of this source says nothing any more. */
+  /** Called for what is gone: the state of pulls from this source is outdated. */
   readonly onForgotten: (forgotten: Forgotten) => Promise<void>;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly now: () => number;
 }
 
-/** What would go, as far as the author's feeds reached when they were looked at. */
+/** What would be removed, as far as the author's feeds reached when they were examined. */
 interface Plan {
   readonly totals: Forgotten;
   readonly gaps: readonly Gap[];
@@ -123,7 +123,7 @@ export class Forget implements ForgetPort {
     }
     const all = await this.#looks(node.peerId, onProgress);
     const at = now();
-    // A feed of which every op stays is no gap.
+    // A feed of which every op is kept is not a gap.
     const gaps = all.filter(({ ops, entries }) => ops + entries > 0).map((look) => gapOf(store, look, at));
     const heads = new Map(all.map(({ feed }) => [feed.no, feed.seq]));
     return { totals: all.reduce(added, nothing(id)), gaps, heads };
@@ -139,7 +139,7 @@ export class Forget implements ForgetPort {
         isNoted = isAsLookedAt(store, id, plan);
         if (isNoted) await store.forget(plan.gaps, id);
       });
-      // What was let in before the node was revoked may have been written since: nothing more comes.
+      // What was admitted before the node was revoked may have been written since: nothing more is admitted.
       if (!isNoted) plan = await this.#plan(id, onProgress);
     }
     const { totals } = plan;
@@ -167,7 +167,7 @@ export class Forget implements ForgetPort {
     await store.forgotten();
   }
 
-  /** What has gone is told of all that is lacking now: what the process that began it has counted is not known any more. */
+  /** Everything missing now is reported: what the process that began it has counted is no longer known. */
   async #resume(id: string): Promise<void> {
     await this.#finish(id, () => undefined);
     const [row] = gapRowsOf(this.#parts.store).filter((each) => each.id === id);

@@ -1,7 +1,7 @@
 import type { GapRow } from '../../api/ports/forget.ts';
 import type { Store } from '../../storage/store.ts';
 
-/** Of each author what is not held any more, as far as it has not come again; of private channels only the operator is told. */
+/** What is no longer held of each author, as far as it has not been fetched again; for private channels only the operator is told. */
 export function gapRowsOf(store: Pick<Store, 'gaps' | 'feedNumbered'>, publicOnly = false): GapRow[] {
   const rows = new Map<string, GapRow>();
   for (const { no, author, channel, seq, at, kept } of store.gaps.all()) {

@@ -20,7 +20,7 @@ export class AttemptRunner {
   readonly #parts: AttemptParts;
   readonly #stopping: AbortSignal;
 
-  /** `stopping`: what is under way is told to end and given back. */
+  /** `stopping`: jobs in progress are told to end and returned. */
   constructor(parts: AttemptParts, stopping: AbortSignal) {
     this.#parts = parts;
     this.#stopping = stopping;
@@ -65,7 +65,7 @@ export class AttemptRunner {
     }
   }
 
-  /** Signs of life until it is over; ends it when the node says that it was given to another. */
+  /** Extends the lease until it is over; ends it when the node says that it was given to another. */
   async #heartbeats(id: string, attempt: string, everyMs: number, over: AbortController): Promise<void> {
     const { env, attempts } = this.#parts;
     for (;;) {

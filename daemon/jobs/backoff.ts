@@ -1,4 +1,4 @@
-/** What the first failed attempt waits at most: a receiver that restarts is back by then. */
+/** The longest wait after the first failed attempt: a receiver that restarts is back by then. */
 const BASE_MS = 1000;
 /** The longest of all. */
 export const MOST_BACKOFF_MS = 5 * 60_000;

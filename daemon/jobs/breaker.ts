@@ -1,4 +1,4 @@
-/** Keeps work away from a source that fails again and again. Times are milliseconds of a clock that nobody sets. */
+/** Keeps work away from a source that fails repeatedly. Times are milliseconds of a clock that nobody sets. */
 export interface BreakerState {
   /** Failures in a row. */
   readonly failures: number;

@@ -30,8 +30,8 @@ export interface BullmqParts {
 }
 
 /**
- * The store's jobs, handed to workers through Redis. LevelDB stays the truth: Redis only carries ids, and what it loses is handed
- * over again until the store says that it ended. Redis away: jobs wait, `health` says so, nothing fails.
+ * Passes the store's jobs to workers through Redis. LevelDB remains the source of truth: Redis only carries ids, and what it loses
+ * is passed again until the store says that the job ended. Without Redis, jobs wait, `health` says so, and nothing fails.
  */
 export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[]): JobQueue {
   const handover = new RedisHandover(parts, names);
@@ -116,7 +116,7 @@ class RedisHandover {
     this.#parts.onTrouble('Redis is away; jobs wait in LevelDB', { err: error });
   }
 
-  /** Hands over what is due; one round at a time, and one more when something became due meanwhile. */
+  /** Passes on what is due; one round at a time, and one more when something became due meanwhile. */
   #pump(): void {
     if (this.#stopped || this.#queue === undefined) return;
     if (this.#round !== undefined) {
@@ -146,7 +146,7 @@ class RedisHandover {
     }
     for (let from = 0; from < lacking.length; from += BATCH) {
       const batch = lacking.slice(from, from + BATCH);
-      // The data stays here: Redis need not be trusted with a phone number. A worker is told at its claim.
+      // The data stays here: Redis need not be trusted with a phone number. A worker gets it with its claim.
       await this.#within(
         queue.addBulk(
           batch.map(({ job, jobId }) => ({
@@ -160,7 +160,7 @@ class RedisHandover {
     }
   }
 
-  /** What is due and was not handed over, or so long ago that Redis may have lost it. */
+  /** What is due and was not passed on, or so long ago that Redis may have lost it. */
   #lacking(at: number): { readonly job: Job; readonly jobId: string }[] {
     // Each time that a job becomes due it is another message: one that was given back is not taken for the one before.
     const due = this.#parts.store

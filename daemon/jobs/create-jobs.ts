@@ -6,7 +6,7 @@ import { createEmbeddedQueue, storeMethods } from './embedded-queue.ts';
 import { type JobRow, type JobLimits, JobStore } from './job-store.ts';
 import type { JobQueue } from './job-queue.ts';
 
-/** What `agrinet worker` does when REDIS_URL is set; all others are the daemon's own matter. */
+/** Jobs that `agrinet worker` runs when REDIS_URL is set; the daemon runs all others. */
 export const WORKER_JOBS = ['federation-sync', 'sms'] as const satisfies readonly JobName[];
 const OWN_JOBS = ['key-expiry', 'notification', 'webhook'] as const satisfies readonly JobName[];
 

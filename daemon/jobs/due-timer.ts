@@ -6,7 +6,7 @@ const LONGEST_SLEEP_MS = 30_000;
 /** One timer for the earliest of many times, and listeners that are called once for all that became due together. */
 export class DueTimer {
   readonly #env: Pick<Env, 'after' | 'monotonic'>;
-  /** Looks at what is due, and asks to be woken for the rest. */
+  /** Checks what is due, and asks to be woken for the rest. */
   readonly #look: () => void;
   readonly #listeners = new Set<() => void>();
   #timer: Timer | undefined;

@@ -29,7 +29,7 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
   };
 }
 
-/** What both queues answer out of the store. */
+/** What both queues answer from the store. */
 export function storeMethods(store: JobStore): Pick<JobQueue, 'add' | 'get' | 'list' | 'retry' | 'counts'> {
   return {
     add: (name, data, options) => store.add(name, data, options),

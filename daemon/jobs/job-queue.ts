@@ -1,6 +1,6 @@
 import type { Job, JobHealth, JobName, JobQuery, JobState, JsonObject } from '../../api/ports/jobs.ts';
 
-/** How a handler tells of itself, and is told to stop. */
+/** How a handler reports progress, and is told to stop. */
 export interface JobRun {
   /** Aborted when the process stops, the attempt was given to another, or time is up. */
   readonly signal: AbortSignal;
@@ -8,8 +8,8 @@ export interface JobRun {
 }
 
 /**
- * Does one job; resolves to its result. May run again after a crash in its middle: what it does must be the same when done twice.
- * An error whose code says that a retry is of no use (protocols/error-codes.ts) ends the job.
+ * Runs one job; resolves to its result. It may run again after a crash in the middle, so its effect must be the same when done
+ * twice. An error whose code says that a retry is useless (protocols/error-codes.ts) ends the job.
  */
 export type JobHandler = (job: Job, run: JobRun) => Promise<JsonObject>;
 export type JobHandlers = Partial<Record<JobName, JobHandler>>;
@@ -23,20 +23,20 @@ export interface AddOptions {
   readonly id?: string;
 }
 
-/** Jobs that survive a restart. What is answered is on disk. */
+/** Jobs that survive a restart. Results are on disk. */
 export interface JobQueue {
   readonly kind: 'embedded' | 'bullmq';
   /** Returns the job that waits or runs under the same key, if there is one. Throws `jobs-full`, `storage-failed`, `disk-full`. */
   add(name: JobName, data: JsonObject, options?: AddOptions): Promise<Job>;
   get(id: string): Promise<Job | undefined>;
   list(query: JobQuery): Promise<{ readonly jobs: readonly Job[]; readonly cursor?: string }>;
-  /** Begins a dead job anew; throws `not-found`, `job-not-dead`. */
+  /** Restarts a dead job; throws `not-found`, `job-not-dead`. */
   retry(id: string): Promise<Job>;
   counts(): Readonly<Record<JobState, number>>;
   health(): JobHealth;
   /** Begins to work. Jobs without a handler here wait. */
   start(handlers: JobHandlers): Promise<void>;
-  /** Stops working; what is under way is told to end, and is done again at the next start. */
+  /** Stops working; jobs in progress are told to end, and run again at the next start. */
   stop(): Promise<void>;
 }
 

@@ -11,7 +11,7 @@ export interface JobRow extends Omit<Job, 'state'> {
   readonly local?: boolean;
   /** The wait it was added with, where that is longer than any other; milliseconds. */
   readonly delayMs?: number;
-  /** Whether its end was told. */
+  /** Whether its end was reported. */
   readonly told?: boolean;
 }
 
@@ -27,7 +27,7 @@ export function newId(at: number, { bytes }: Pick<Env, 'bytes'>): string {
   return `job-${at.toString(16).padStart(12, '0')}-${hex(bytes(6))}`;
 }
 
-/** One sync per source at a time, whoever asks for it. */
+/** One sync per source at a time, whoever requests it. */
 export function keyOf(name: JobName, data: JsonObject, key: string | undefined): string | undefined {
   const source = sourceOf({ name, data });
   if (source !== '') return `${name}:${source}`;

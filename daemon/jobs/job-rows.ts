@@ -90,7 +90,7 @@ export class JobRows {
     if (this.#byKey.get(row.key) === id) this.#byKey.delete(row.key);
   }
 
-  /** Takes out the oldest of what has ended, beyond what is kept. */
+  /** Removes the oldest ended jobs, beyond what is kept. */
   #excess(): string[] {
     const out: string[] = [];
     for (const state of ['completed', 'dead'] as const)

@@ -44,7 +44,7 @@ export async function runHandler(
       );
     const result = await handler(job, {
       signal: AbortSignal.any([stop, timeout.signal]),
-      // News that cannot be told now are no reason to fail; an attempt that is over is.
+      // Progress that cannot be reported now is no reason to fail; an attempt that is over is.
       progress: (update) =>
         progress(update).catch((error: unknown) => {
           if (errorCode(error) === 'attempt-over') throw error;
@@ -55,7 +55,7 @@ export async function runHandler(
     if (stop.aborted) return { kind: 'stopped' };
     const reason: unknown = timeout.signal.aborted ? timeout.signal.reason : error;
     if (!(reason instanceof AgrinetError)) onInternal(reason);
-    // Only our own words: what others answered, or a phone number, must not end up in a list of jobs.
+    // Only our own messages: other servers' responses, or a phone number, must not end up in a list of jobs.
     const message =
       reason instanceof AgrinetError
         ? reason.message.slice(0, 500)

@@ -42,12 +42,12 @@ export interface JobStoreParts {
   readonly env: Pick<Env, 'now' | 'monotonic' | 'random' | 'bytes' | 'after'>;
   /** First news of a job, and its end, each at least once. Must be idempotent. */
   readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
-  /** What went wrong without anybody to tell it to. */
+  /** Errors that no caller can be told of. */
   readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
   readonly limits?: Partial<JobLimits>;
 }
 
-/** Every job there is, in LevelDB, and the one place where a job changes its state. Who works on it, and where, is not its matter. */
+/** Every job, in LevelDB, and the only place where a job changes its state. It does not know which process runs it. */
 export class JobStore implements JobAttempts {
   readonly #parts: JobStoreParts;
   readonly #env: JobStoreParts['env'];
@@ -96,7 +96,7 @@ export class JobStore implements JobAttempts {
     if (same !== undefined) {
       // A sync that rebuilds does all that a plain one does, so the one that waits becomes it.
       const upgraded = same.state === 'waiting' && data['force'] === true && same.data['force'] !== true;
-      // Saved again: the one who added it may still be waiting for the disk.
+      // Saved again: the caller that added it may still be waiting for the disk.
       return this.#shown(await this.#save(upgraded ? { ...same, data } : same, true));
     }
     if (this.#rows.count('waiting') + this.#rows.count('active') >= this.#limits.live)
@@ -271,7 +271,7 @@ export class JobStore implements JobAttempts {
     return kept;
   }
 
-  /** When a waiting job may be begun, whatever the clock said that set it. */
+  /** When a waiting job may be started, whatever clock set that time. */
   #dueTime({ runAt, delayMs = 0 }: JobRow): number {
     return dueAt(runAt, this.#env.now(), Math.max(LONGEST_WAIT_MS, delayMs));
   }
@@ -286,7 +286,7 @@ export class JobStore implements JobAttempts {
     return { ...job, runAt, state: this.#stateOf(row) };
   }
 
-  /** Looks at what is due, and asks to be woken for the rest. */
+  /** Checks what is due, and asks to be woken for the rest. */
   #look(): void {
     const turn = this.#env.monotonic();
     for (const [id, until] of this.#leases) {

@@ -13,7 +13,7 @@ export interface JobWorkerParts extends AttemptParts {
 export interface JobWorker {
   /** Resolves when Redis answers. */
   ready(): Promise<void>;
-  /** Takes no more; what is under way is told to end and given back. */
+  /** Takes no more jobs; those in progress are told to end and returned. */
   stop(): Promise<void>;
 }
 
@@ -22,8 +22,8 @@ const CONCURRENCY = 4;
 const STOP_MS = 10_000;
 
 /**
- * Takes ids from Redis, claims each job at the node and does it. Redis only carries the message: the node gives one live attempt out at
- * a time and takes the report of that one alone, so a message that comes twice, or never, changes nothing of the outcome.
+ * Takes ids from Redis, claims each job at the node and runs it. Redis only carries the message: the node allows one live attempt at
+ * a time and accepts only its report, so a message that arrives twice, or never, does not change the outcome.
  */
 export function createJobWorker(parts: JobWorkerParts): JobWorker {
   const { env, onTrouble } = parts;

@@ -30,7 +30,7 @@ export interface Notifications extends Omit<NotificationsPort, 'languages'> {
     message: string,
     options?: { readonly once?: string; readonly jobId?: string },
   ): Promise<boolean>;
-  /** Progress and end of a sync, each told to the operator once. */
+  /** Progress and end of a sync, each reported to the operator once. */
   tellSync(job: Job, what: 'progress' | 'ended'): Promise<void>;
 }
 

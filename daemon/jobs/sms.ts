@@ -17,8 +17,8 @@ export function smsHandler(account: TwilioAccount, env: Pick<Env, 'after' | 'dea
 }
 
 /**
- * Sends at most once: of an attempt that is not the first nobody knows how far the one before came, so the provider is asked for the
- * message by its token, and for long enough that it would show.
+ * Sends at most once: on a repeated attempt nobody knows how far the previous one came, so the provider is asked for the message by
+ * its token, for long enough that it would show.
  */
 export function sendingJob(provider: SmsProvider, env: Pick<Env, 'after'>): JobHandler {
   return async (job, { signal }) => {
@@ -41,7 +41,7 @@ export function sendingJob(provider: SmsProvider, env: Pick<Env, 'after'>): JobH
   };
 }
 
-/** The id of the message, where the provider has it. Throws `sms-unreachable` where that cannot be told. */
+/** The id of the message, where the provider has it. Throws `sms-unreachable` where that is unknown. */
 async function sentBefore(
   provider: SmsProvider,
   message: { readonly to: string; readonly body: string; readonly since: number },

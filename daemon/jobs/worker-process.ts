@@ -30,7 +30,7 @@ export interface WorkerProcessParts {
  */
 export async function runWorker(parts: WorkerProcessParts, stop: AbortSignal): Promise<void> {
   const { env, redisUrl, backendUrl, say } = parts;
-  // Reports outlive the signal: what is done is still to be told.
+  // Reports outlive the signal: what is done still has to be reported.
   const patience = new AbortController();
   const api = createWorkerApi({ env, baseUrl: backendUrl, key: parts.apiKey, stop: patience.signal });
   await waitFor(`the daemon at ${backendUrl}`, 'daemon-unreachable', () => api.check(), parts, stop);
@@ -73,7 +73,7 @@ async function poll(
   }
 }
 
-/** Tries until it works or `stop`; says once that it waits. Throws what is not `away`. */
+/** Tries until it works or `stop`; says once that it waits. Throws any error other than `away`. */
 async function waitFor(
   what: string,
   away: string,

@@ -22,7 +22,7 @@ export interface CellPublisherParts {
   readonly leastTrades: number;
   readonly ledger: Pick<Ledger, 'write'>;
   readonly reader: Pick<Reader, 'get'>;
-  /** What was settled, and listed, at a time or later, milliseconds since 1970. */
+  /** What was settled, and listed, at this time or later, milliseconds since 1970. */
   readonly quotes: Readonly<Record<CellKind, (since: number) => AsyncIterable<Quote>>>;
   /** Resolves when this node knows what it has published so far. Throws `rejoining`. */
   readonly mayPromise: () => Promise<void>;
@@ -32,7 +32,7 @@ export interface CellPublisherParts {
   readonly env: TurnEnv;
 }
 
-/** What came of a look: `closed` with as many cells published as there were. `known`: the week was closed before. */
+/** The outcome: `closed` with the number of cells published. `known`: the week was closed before. */
 export interface CellLook {
   readonly week: string;
   readonly outcome: 'off' | 'known' | 'closed';
@@ -45,9 +45,9 @@ export interface CellPublisher {
 }
 
 /**
- * Publishes what a week's trades and listings of this node show. That a week is closed is a fact of its own, the same bytes whenever it is
- * written: it is written in one batch with the week's cells, and nothing of a week for which it stands is ever written again. So it
- * outlives what the cells do: a kill, a rebuild, and a restore, after which it comes back from peers.
+ * Publishes the price signals of a week's trades and listings of this node. That a week is closed is a fact of its own, the same
+ * bytes whenever it is written: it is written in one batch with the week's cells, and nothing more is ever written for that week. So
+ * it survives whatever the cells do: a kill, a rebuild, and a restore, after which peers return it.
  */
 export function createCellPublisher(parts: CellPublisherParts): CellPublisher {
   const { self, ledger, leastTrades, now } = parts;
@@ -58,7 +58,7 @@ export function createCellPublisher(parts: CellPublisherParts): CellPublisher {
   const stands = (state: RecordState | undefined): boolean =>
     state?.exists === true || state?.tombstone === true;
 
-  /** Weeks that were closed before own entries were lost may have been published by then: what was not is left out for good. */
+  /** Weeks that were closed before own entries were lost may have been published: any that were not are left out permanently. */
   async function pricesOf(week: string): Promise<Draft[]> {
     const lostAt = await parts.lostAt();
     if (lostAt !== undefined && closesAt(week) <= lostAt) return [];

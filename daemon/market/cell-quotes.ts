@@ -47,7 +47,7 @@ function tradeOf(held: HeldContract, self: string): Quote | undefined {
   };
 }
 
-/** The offers of this node's users that were listed at `since` or later and still stand. */
+/** The offers of this node's users that were listed at `since` or later and are still active. */
 export async function* askingPrices(
   reader: Pick<Reader, 'list'>,
   self: string,
@@ -70,13 +70,13 @@ function askOf({ key, view, created }: RecordState, self: string): Quote | undef
   const { type, status, userId, source } = view;
   const goods = goodsOf(view);
   if (goods === undefined || parseRecordKey(key)?.owner !== self) return undefined;
-  // What was offered at an observed price is told by that price already.
+  // An offer made from an observed price is represented by that price already.
   if (type !== 'offer' || status !== 'active' || typeof userId !== 'string' || source !== undefined)
     return undefined;
   return { ...goods, by: userId, users: [userId], at: created[0] };
 }
 
-/** A title is no name of goods: it is one seller's own text. */
+/** A title is not a name of goods: it is one seller's own text. */
 function goodsOf(
   fields: RecordState['view'] = {},
 ): Pick<Quote, 'commodity' | 'unit' | 'currency' | 'price'> | undefined {

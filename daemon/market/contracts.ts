@@ -24,7 +24,7 @@ export type ContractsNode = Pick<
 > &
   Listens<'committed'>;
 
-/** Opens the contracts of a running node and keeps them going: holds end, news is told, listings say what is left. */
+/** Opens the contracts of a running node and maintains them: holds end, progress is reported, listings show what is left. */
 export function startContracts(
   node: ContractsNode,
   reader: Reader,
@@ -81,7 +81,7 @@ async function ratedAt(
   return Math.max(0, ...given.map((rating) => rating?.ratedAt ?? 0));
 }
 
-/** What the news says, without what holds it together. */
+/** The fields of a progress report, without those of its record. */
 function newsOf({ key, view }: RecordState): Record<string, Json> {
   const said: Record<string, Json> = { id: publicIdOf(key) };
   for (const field of ['from', 'status', 'percentComplete', 'notes', 'sentAt']) {

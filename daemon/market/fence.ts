@@ -13,12 +13,12 @@ export interface FenceParts {
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** Off is a word of its own: a source that is not fenced, where GEOFENCE would. */
+/** `off` is a value of its own: a source that is not fenced, where GEOFENCE would apply. */
 type Chosen = Fence | 'off';
 
 /**
- * What of others' records is shown here. It is asked when something is read: nothing is stored with the records, so a fence
- * that moves lets in at once what it holds then. Throws `settings-invalid` for a GEOFENCE that cannot be read.
+ * Which of others' records are shown here. It is evaluated on reading: nothing is stored with the records, so a changed fence
+ * applies at once. Throws `settings-invalid` for a GEOFENCE that cannot be read.
  */
 export async function openFence({ self, geofence, table, warn }: FenceParts): Promise<FencePort> {
   const general: Chosen = geofence === undefined ? 'off' : await readFence(geofence);

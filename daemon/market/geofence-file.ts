@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { type Fence, fenceFromGeoJson, fenceFromText } from '../../protocols/market/geofence.ts';
 
-/** A country in detail has a few MiB; what is larger is another file. */
+/** A country in detail has a few MiB; a larger file is something else. */
 const FILE_BYTES = 16 * 1024 * 1024;
 
 /** The fence of GEOFENCE: a circle, or the path of a GeoJSON file. Throws `settings-invalid`, which says what is wrong. */
@@ -17,7 +17,7 @@ export async function readFence(text: string): Promise<Fence> {
   }
 }
 
-/** What stands in a JSON file. Throws `settings-invalid`. */
+/** The content of a JSON file. Throws `settings-invalid`. */
 export async function jsonOf(path: string): Promise<unknown> {
   const refuse = (why: string, cause?: unknown): AgrinetError =>
     new AgrinetError('settings-invalid', `GEOFENCE: ${path} ${why}`, { cause });

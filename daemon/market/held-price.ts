@@ -3,7 +3,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { priceKindOf } from '../../protocols/market/price-kind.ts';
 import { parseRecordKey } from '../../protocols/wire/ids.ts';
 
-/** A price as trends read it; undefined for what says no price of a day, or claims to be of a cell and is not. */
+/** A price as trends read it; undefined for a record that is not a price of a day, or claims to be of a cell and is not. */
 export function heldPrice({ key, view, created }: RecordState): HeldPrice | undefined {
   const text = (field: string): string => {
     const value = view[field];

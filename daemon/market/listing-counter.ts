@@ -2,7 +2,7 @@ import type { ListingCounts } from '../../api/ports/trends.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { isoDay } from '../../protocols/wire/iso-time.ts';
 
-/** Names counted one by one, of each kind; what is beyond counts as `(others)`. */
+/** Names counted individually, of each kind; all others count as `(others)`. */
 const NAMES = 20_000;
 const OTHERS = '(others)';
 

@@ -11,10 +11,10 @@ import type { ListingCounts } from '../../api/ports/trends.ts';
 import { heldPrice } from './held-price.ts';
 import { ListingCounter } from './listing-counter.ts';
 
-/** What a snapshot is made with beside the prices. */
+/** The inputs of a snapshot besides the prices. */
 type SnapshotFrom = Parameters<typeof makeSnapshot>[1];
 
-/** What is asked of a worker: first the prices, then what trends they show; and listings, to be counted and kept no longer. */
+/** Requests to a worker: first the prices, then their trends; and listings, which are counted and not kept. */
 export type PriceQuestion =
   | { readonly ask: 'take'; readonly rows: Uint8Array }
   | { readonly ask: 'taken' }
@@ -24,7 +24,7 @@ export type PriceQuestion =
   | { readonly ask: 'count'; readonly rows: Uint8Array }
   | { readonly ask: 'counted' };
 
-/** What is answered to each. */
+/** The answer to each. */
 export interface PriceAnswers {
   /** Keys of rows that are damaged. */
   readonly take: readonly RecordKey[];
@@ -53,10 +53,10 @@ export interface PriceBounds {
 /** A price takes 76 bytes in the table, and 200 while a snapshot is made. */
 export const PRICE_BOUNDS: PriceBounds = { prices: 1_500_000, snapshot: 250_000 };
 
-/** Signals of a report that are passed on, the strongest: nobody shows more. */
+/** Signals of a report that are returned, the strongest: nobody shows more. */
 const REPORTED = 20;
 
-/** Answers what is asked of prices, on whatever thread. */
+/** Answers questions about prices, on whichever thread. */
 export class PriceQuestions {
   readonly #bounds: PriceBounds;
   #table = new PriceTable();

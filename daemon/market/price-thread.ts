@@ -13,7 +13,7 @@ export type PriceReply =
   | { readonly answer: PriceAnswers[PriceQuestion['ask']] }
   | { readonly failed: string };
 
-/** Starts a thread, or what stands in for one, that holds prices. The rows of a question are given away. */
+/** Starts a thread, or a substitute, that holds prices. The rows of a question are transferred. */
 export type StartPriceWorker = StartAsked<NumberedQuestion, PriceReply>;
 
 export interface PriceThreadParts {
@@ -73,7 +73,7 @@ export class PriceThread {
     });
   }
 
-  /** What is answered about the prices of now. */
+  /** Answers about the current prices. */
   ask<Q extends Asked>(
     question: Q,
   ): Promise<{ readonly answer: PriceAnswers[Q['ask']]; readonly held: Held }> {

@@ -4,7 +4,7 @@ import { errorMessage } from '../../protocols/errors.ts';
 import { PriceQuestions } from './price-questions.ts';
 import type { NumberedQuestion, PriceReply } from './price-thread.ts';
 
-/** The thread that holds prices in columns and tells what trends they show, and counts listings. */
+/** The thread that holds prices in columns, computes their trends, and counts listings. */
 const questions = new PriceQuestions();
 
 function tell(told: AskedAnswer<PriceReply>): void {

@@ -20,7 +20,7 @@ export interface ReliabilityParts {
 
 const NONE: Omit<ReliabilityRow, 'since'> = { syncs: 0, syncsFailed: 0, invalidEntries: 0, forks: 0 };
 
-/** Counts how nodes do as peers. It says nothing of the trade of their users. */
+/** Counts how reliable nodes are as peers. It is independent of the trade of their users. */
 export class ReliabilityCounts {
   readonly #parts: ReliabilityParts;
   readonly #rows: Map<string, ReliabilityRow>;
@@ -53,7 +53,7 @@ export class ReliabilityCounts {
 
   pulled(event: PullEvent): void {
     const { kind, peer } = event;
-    // It is told to everybody, and so moves with nothing private.
+    // It is public, so it depends on nothing private.
     if ('private' in event) return;
     if (kind === 'peer-synced') this.#add(peer, { syncs: 1 });
     else if (kind === 'pull-failed') this.#add(peer, { syncsFailed: 1 }, event.code);
@@ -61,7 +61,7 @@ export class ReliabilityCounts {
       this.#add(peer, { invalidEntries: 1 }, event.code);
   }
 
-  /** A sync over HTTP has ended. Only one that this process did itself can show that the node sent what is invalid. */
+  /** A sync over HTTP has ended. Only one that this process ran itself can show that the node sent invalid data. */
   synced(node: string, error: string | undefined, reporter: 'daemon' | 'worker'): void {
     if (error === undefined) this.#add(node, { syncs: 1 });
     else {

@@ -13,7 +13,7 @@ export const startPriceWorker: StartAsked<NumberedQuestion, PriceReply> = (event
     posted,
   );
 
-/** Rows are given away: nobody here needs them again. */
+/** Rows are transferred: nothing here needs them again. */
 function posted(message: NumberedQuestion): Posted {
   const { question } = message;
   return { message, ...('rows' in question ? { given: [question.rows.buffer as ArrayBuffer] } : {}) };

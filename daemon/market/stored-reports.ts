@@ -3,10 +3,10 @@ import { fullKey } from '../../storage/keyspace.ts';
 import { putJson, verifiedJson } from '../../storage/values.ts';
 import type { StoredReports, TrendReportsParts } from './trend-reports.ts';
 
-/** The last reports of trends: made anew when they are gone. */
+/** The last reports of trends: computed again when they are missing. */
 export const REPORTS_KEY = fullKey('meta', 'trend reports');
 
-/** Reports of trends as they stand in the database; `onFailure` learns why they do not. */
+/** Reports of trends as stored in the database; `onFailure` is called with the error when that fails. */
 export function storedReports(
   db: Pick<Database, 'level' | 'batch'>,
   onFailure: (error: unknown) => void,

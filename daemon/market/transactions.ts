@@ -41,7 +41,7 @@ function transactionOf(
     contract: state.key,
     supplier,
     region,
-    // As its signer says; what is in no statement began when the contract last changed.
+    // According to its signer; for what is in no statement, when the contract last changed.
     acceptedAt: Math.min(state.updated[0], ...accepts.map(({ transition }) => transition.at)),
     ...(Number.isNaN(dueAt) ? {} : { dueAt }),
     open: verdict.state !== 'settled',

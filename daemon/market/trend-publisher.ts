@@ -24,7 +24,7 @@ export interface TrendPublisherParts {
 export interface TrendPublisher {
   /** Publishes when something has changed since the last snapshot. */
   publish(): Promise<Published>;
-  /** The same, at most once in so many hours; for a timer that knows nothing of earlier lives of this node. */
+  /** The same, at most once in this many hours; for a timer that does not know of earlier runs of this node. */
   publishIfDue(): Promise<Published>;
 }
 
@@ -35,10 +35,10 @@ interface Last {
 }
 
 const HOUR_MS = 3_600_000;
-/** Snapshots looked at for this node's last one: others publish once a day. */
+/** Snapshots read to find this node's last one: others publish once a day. */
 const LOOK_BACK = 5000;
 const PAGE = 50;
-/** Regions counted; of more, which no node has, the rest is not told. */
+/** Regions counted; beyond that, which no node has, the rest is left out. */
 const REGIONS = 10_000;
 
 /** Publishes what trends this node sees, as facts that any peer with the same prices can make again. */

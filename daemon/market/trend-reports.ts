@@ -3,7 +3,7 @@ import type { HeldReport, ReportQuery } from '../../api/ports/trends.ts';
 import { lastDay } from '../../protocols/market/trend-snapshot.ts';
 import type { PriceThread } from './price-thread.ts';
 
-/** Prices from which on a report is good for longer: fewer are counted while whoever asks waits. */
+/** Prices from which on a report is cached for longer: fewer are counted while the caller waits. */
 export const MANY = 50_000;
 /** Counting many again takes at most a twentieth of the time: what took long is good for so much longer. */
 const REST = 20;
@@ -28,21 +28,21 @@ export interface TrendReportsParts {
   readonly prices: () => { readonly state: string; readonly count: number };
   readonly now: () => number;
   readonly monotonic: () => number;
-  /** A report that nobody waits for could not be made. */
+  /** A report in the background could not be computed. */
   readonly onFailure: (error: unknown) => void;
-  /** What is kept over a restart. Reading gives nothing when there is none; neither throws. */
+  /** What is kept across a restart. Reading returns nothing when there is none; neither throws. */
   readonly stored: { read(): Promise<StoredReports>; write(reports: StoredReports): Promise<void> };
 }
 
 /**
- * Reports from what the node holds. The same prices give the same one: it is made anew only when a price has come or gone, and of many
- * prices beside the answer, which tells by `prices` and `inputs` what it is of.
+ * Reports from what the node holds. The same prices give the same one: it is computed again only when a price was added or removed,
+ * and for many prices in the background; the answer says by `prices` and `inputs` what it is based on.
  */
 export class TrendReports {
   readonly #parts: TrendReportsParts;
   readonly #kept = new LRUCache<string, KeptReport>({ max: KEPT });
   readonly #making = new Map<string, Promise<HeldReport>>();
-  /** When the reports of many may be made anew, by the monotonic clock. */
+  /** When the reports of many prices may be computed again, by the monotonic clock. */
   #due = -Infinity;
   #loaded: Promise<void> | undefined;
 

@@ -27,7 +27,7 @@ export interface TrendsParts {
   readonly producers?: TrendsPort['rated'];
   /** Contracts from `accepted` on. */
   readonly transactions: TrendsPort['transactions'];
-  /** Of them those that a public rating tells of: only they are counted in what is published. */
+  /** Those of them with a public rating: only they are counted in what is published. */
   readonly rated: () => Promise<ReadonlySet<string>>;
   readonly alarm: (alarm: { readonly kind: 'trends-failed' }) => void;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
@@ -50,7 +50,7 @@ export function createTrends(parts: TrendsParts): Trends {
     rows: () => packedRows(db, 'prices'),
     listings: () => packedRows(db, 'listings'),
     state,
-    // Whoever reads them finds the damage and tells of it.
+    // Their readers find and report the damage.
     onDamaged: (keys) => reader.readable(keys),
     onLost: (error) => {
       warn('the thread that counts prices is lost; the next question begins another', { err: error });

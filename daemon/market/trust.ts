@@ -19,7 +19,7 @@ export interface TrustParts {
 /** Reputations as seen from this node and its active registrations. */
 export function createTrust({ self, registry, ratings, reliability, now }: TrustParts): TrustPort {
   let seen: { readonly actives: readonly PeerId[]; readonly jury: OwnJury } | undefined;
-  /** The same object as long as the same nodes are active: what is counted for it is kept. */
+  /** The same object as long as the same nodes are active, so that results for it stay cached. */
   function jury(): OwnJury {
     const actives = registry.actives();
     if (seen?.actives !== actives)
@@ -49,7 +49,7 @@ export function ratedProducers(
     const found: Awaited<ReturnType<TrendsPort['rated']>>[number][] = [];
     for (const { subject } of await trust.rated()) {
       const node = nodeOf(subject);
-      // Of whom a rating cannot be read nothing is known; what reads it has told of it.
+      // Nothing is known of a party whose ratings cannot be read; their reader has reported it.
       const kept = await trust.kept(subject).catch((error: unknown) => {
         if (!isOfOneRecord(error)) throw error;
       });

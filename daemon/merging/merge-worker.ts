@@ -5,7 +5,7 @@ import {
   type MergeRequest,
 } from '../../protocols/open-dialog/merge-questions.ts';
 
-/** The thread of a merging worker: it loads Automerge, says that it is there, and answers. */
+/** The thread of a merging worker: it loads Automerge, reports that it is ready, and answers. */
 const questions = new MergeQuestions();
 
 function tell(answer: MergeAnswer): void {

@@ -1,6 +1,6 @@
 /**
- * So many values of a label and no more: whatever comes beyond is `other`, so that nobody makes a series by inventing a name. `known`
- * names only, or the first `most` that come.
+ * Limits the values of a label: any others become `other`, so that nobody creates a series by inventing a name. Either only `known`
+ * names, or the first `most`.
  */
 export function boundedLabel(
   bound: { readonly known: ReadonlySet<string> } | { readonly most: number },

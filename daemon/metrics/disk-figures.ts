@@ -5,7 +5,7 @@ import type { Node } from '../parts/running.ts';
 import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
 
-/** What a disk that fails does not tell: it must not take all other figures with it. */
+/** Figures that a failing disk does not give: all others must still be shown. */
 const UNKNOWN = Number.NaN;
 
 /** The database and its disk. */
@@ -40,7 +40,7 @@ export function createDiskFigures(
   };
 }
 
-/** A value that is asked for anew only when it is this old. */
+/** A value that is read again only when it is this old. */
 function cachedFor(
   ms: number,
   { monotonic }: Pick<Env, 'monotonic'>,

@@ -19,13 +19,13 @@ export type Figure = readonly [labels: Labels, value: number];
 
 /** The library's registry over the table of metrics; one for each node. */
 export interface Exposition {
-  /** What is counted as it happens. */
+  /** Counts events as they happen. */
   counter(key: KeyOf<'counter'>): Counter;
   gauge(key: KeyOf<'gauge'>): Gauge;
   histogram(key: KeyOf<'histogram'>): Histogram;
-  /** What a part knows anyway: shows these series of a metric, and no others. Counters are given as they stand, not as what was added. */
+  /** Shows values that a part already has: exactly these series of a metric. Counters are given as totals, not as increments. */
   show(key: KeyOf<'counter' | 'gauge'>, figures: Iterable<Figure> | number): void;
-  /** What this audience may see: all of it, or the public metrics of the table alone. */
+  /** What this audience may see: everything, or only the public metrics of the table. */
   text(sees: Sees): Promise<string>;
   readonly contentType: string;
 }
@@ -33,7 +33,7 @@ export interface Exposition {
 /** How often the event loop is sampled once an operator scrapes; the reported delay includes this interval. Each sample wakes the process. */
 const LOOP_LOOK_MS = 100;
 
-/** Has the library show the process itself: from the first scrape that may see it, as nobody looks before. */
+/** Enables the library's process metrics, from the first scrape that may see them. */
 async function showProcess(registry: Registry): Promise<void> {
   const { collectDefaultMetrics } = await import('prom-client');
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_LOOK_MS });

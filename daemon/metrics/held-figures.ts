@@ -18,7 +18,7 @@ export type HeldNode = Pick<
   'settings' | 'env' | 'db' | 'store' | 'registry' | 'host' | 'discovery' | 'mycelium' | 'refusal' | 'alarms'
 > & { readonly hooks: Pick<Hooks, 'failures'> };
 
-/** What metrics read of the parts that stand on a node. */
+/** What metrics read of the parts built on a node. */
 export interface HeldParts {
   readonly replicationStatus: Pick<ReplicationStatus, 'lag'>;
   readonly reach: Pick<ReachWatch, 'isReached'>;

@@ -5,7 +5,7 @@ import type { Exposition } from './exposition.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-/** What the API counts; routes are as many as were declared, because only patterns come here. */
+/** Counts of the API; there are as many routes as were declared, because only patterns are counted. */
 export function createHttpCounters(
   exposition: Exposition,
 ): Pick<MetricsPort, 'answered' | 'refused' | 'streams'> {

@@ -7,8 +7,8 @@ export interface MetricDefinition {
   /** Upper bounds, in the metric's unit. */
   readonly buckets?: readonly number[];
   /**
-   * Who may scrape it: everybody with read access, or by default the operator only. A metric is public only if no private channel can
-   * change it: even a counter of commits, requests or bytes on disk shows when something private happens.
+   * Who may scrape it: everybody with read access, or by default the operator only. A metric is public only if no private channel
+   * can change it: even a counter of commits, requests or bytes on disk reveals private activity.
    */
   readonly audience?: 'public';
 }

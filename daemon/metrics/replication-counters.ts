@@ -7,7 +7,7 @@ import { METRICS_LIMITS } from './metrics-table.ts';
 
 export type WatchedNode = Pick<Node, 'db'> & Listens<'committed' | 'pulled' | 'gossiped' | 'merged'>;
 
-/** Listens to what the parts tell and counts it. */
+/** Listens to the hooks of the parts and counts their events. */
 export function countReplication(node: WatchedNode, exposition: Exposition): void {
   countCommits(node, exposition);
   node.hooks.pulled.on('metrics', pullCounter(exposition));

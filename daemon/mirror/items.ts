@@ -14,7 +14,7 @@ import { isoTime } from '../../protocols/wire/iso-time.ts';
 /** Digits of a line number behind the milliseconds of a log item's sort key. */
 const LINE_DIGITS = 12;
 
-/** What JSON there is to a value, without personal fields and without what is undefined. */
+/** The JSON of a value, without personal fields and undefined values. */
 export function fieldsOf(value: object): ItemFields {
   return withoutPersonal(JSON.parse(JSON.stringify(value)) as Record<string, Json>); // what JSON.parse returns is JSON
 }
@@ -35,20 +35,20 @@ export function logStamp({ at, no }: Pick<AuditLine, 'at' | 'no'>): string {
   return `${isoTime(at).slice(0, -1)}${String(no).padStart(LINE_DIGITS, '0')}Z`;
 }
 
-/** The number of the line that a sort key stands for; undefined for what is none. */
+/** The line number in a sort key; undefined when there is none. */
 export function lineOfStamp(stamp: string): number | undefined {
   const [, digits] = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}(\d{12})Z$/.exec(stamp) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The old back end's words for what happened; ours where it had none. */
+/** The old back end's names of actions; ours where it has none. */
 const ACTIONS: Partial<Record<AuditLine['kind'], string>> = { contract: 'status_change' };
 
 export function logItem({ kind, actor, note, subject, detail }: AuditLine): ItemFields {
   return fieldsOf({ actorId: actor, action: ACTIONS[kind] ?? kind, note: note ?? '', subject, detail });
 }
 
-/** A node of the registry in the Agrinet node template. Its contact stays with the operator, and its score is no part of a row. */
+/** A node of the registry in the Agrinet node template. Its contact stays with the operator, and its score is not part of a row. */
 export function nodeItem(
   node: RegisteredNode | HttpNode,
   profile: RecordState['view'] | undefined,
@@ -58,7 +58,7 @@ export function nodeItem(
   const template = nodeTemplate(own ? node.peerId : node.id, profile);
   return fieldsOf({
     ...template,
-    // What a node says of its own reputation counts for nothing.
+    // A node's own statement of its reputation is ignored.
     reputation: { leveson: 0 },
     region,
     status,

@@ -3,7 +3,7 @@ import { type Env, pause } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { RunningMirror } from './start-mirror.ts';
 
-/** How long the status waits to hear who holds the tables. */
+/** How long the status waits to learn who holds the tables. */
 const HOLDER_MS = 3000;
 
 /** The mirror, or that there is none, for the API. */

@@ -10,7 +10,7 @@ import type { TableName } from './tables.ts';
 /** Where the old value of a row names an item that its key does not. */
 export const TRACED: ReadonlySet<SublevelName> = new Set(['registry', 'httpNodes', 'audit']);
 
-/** The items that such a row stood in; none for one that cannot be read. */
+/** The items of such a row; none for one that cannot be read. */
 export function previousTargets(key: string, value: Uint8Array): Target[] {
   try {
     const name = sublevelOf(key);
@@ -24,7 +24,7 @@ export function previousTargets(key: string, value: Uint8Array): Target[] {
 
 /** An item of a table. */
 export const target = (table: TableName, ...key: string[]): Target => ({ table, key });
-/** A node that nobody can reach over HTTP has no item: it is found by its URL. */
+/** A node that cannot be reached over HTTP has no item: items are keyed by URL. */
 export const nodeTargets = (url: string): Target[] => (url === '' ? [] : [target('NodeRegistry', url)]);
 const logTargets = (line: AuditLine): Target[] =>
   line.transactionId === undefined ? [] : [target('TransactionLogs', line.transactionId, logStamp(line))];

@@ -34,7 +34,7 @@ const LINE_DIGITS = 12;
 type Projected = Promise<ProjectedItem | undefined>;
 type Fields = ItemFields | undefined;
 
-/** What an item is now, from the row that it is made from; undefined when it is not to be there. */
+/** The current item of a source row; undefined when there should be none. */
 export class Items {
   readonly #parts: ProjectionParts;
 

@@ -23,7 +23,7 @@ export interface ProjectionParts {
   readonly ratings: Pick<Ratings, 'current'>;
 }
 
-/** What of this node stands in the tables of the old back end, in the shapes of its API. */
+/** What of this node is in the tables of the old back end, in the shapes of its API. */
 export function createProjection(parts: ProjectionParts): Projection {
   const items = new Items(parts);
   return {

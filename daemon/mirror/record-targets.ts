@@ -8,7 +8,7 @@ import { rowOf } from './rows.ts';
 
 export type TargetParts = Pick<ProjectionParts, 'db' | 'reader' | 'network'>;
 
-/** Collections whose items are found by what the record says. */
+/** Collections whose items depend on the record's content. */
 const OF_CHANNEL: ReadonlySet<string> = new Set(['transitions', 'pings', 'messages', 'ratings']);
 
 /** The items that a record takes part in. */

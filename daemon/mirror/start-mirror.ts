@@ -66,8 +66,8 @@ export function startNodeMirror(
 }
 
 /**
- * Where the tables are, and with which keys. Credentials of the environment are left to the SDK's own chain, which knows session
- * tokens and profiles; only those that came from a file or a systemd credential are handed over.
+ * Where the tables are, and with which keys. Credentials in the environment are left to the SDK's own chain, which knows session
+ * tokens and profiles; only those from a file or a systemd credential are passed on.
  */
 export function clientOptions(
   settings: Pick<

@@ -4,7 +4,10 @@ import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts'
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 
-/** Whether a change may be one that a user of this node has to be told of: a new fact of a private channel, a rating of one, or a note on such a rating. */
+/**
+ * Whether a user of this node may have to be notified of a change: a new fact of a private channel, a rating of the user, or a note
+ * on such a rating.
+ */
 export function concernsUsers({ key, before, after }: RecordChange, self: PeerId): boolean {
   const collection = key.slice(0, key.indexOf('/'));
   switch (collection) {
@@ -21,7 +24,7 @@ export function concernsUsers({ key, before, after }: RecordChange, self: PeerId
   }
 }
 
-/** A note of one side of a rating while the other side is here; what others say of it changes nothing, and is told to nobody. */
+/** A note by one side of a rating while the other side is here; notes of others change nothing, and nobody is notified of them. */
 function isOfParty(key: RecordKey, view: RecordState['view'], self: PeerId): boolean {
   const by = parseRecordKey(key)?.owner;
   const rated = nodeOf(view['to']);

@@ -10,12 +10,12 @@ import type { NoticeWriter } from './notice-writer.ts';
 import type { Offer, RecordNotices, Told } from './record-notices.ts';
 import { type WaitingRow, WaitingSteps } from './waiting-steps.ts';
 
-/** What becomes due later. */
+/** Notices due later. */
 export type Later = { readonly offer: Offer } | { readonly hook: NoticeHook };
 
 export interface FollowerParts {
   readonly table: PendingNotices<Later, WaitingRow>;
-  /** For what is told in one batch: it reads each contract once. */
+  /** For what is notified in one batch: it reads each contract once. */
   readonly records: () => Pick<RecordNotices, 'of' | 'ofOffer'>;
   readonly writer: Pick<NoticeWriter, 'write'>;
   /** Hands a webhook to the job queue; the same one again changes nothing. */
@@ -26,14 +26,14 @@ export interface FollowerParts {
 
 type Records = Pick<RecordNotices, 'of' | 'ofOffer'>;
 
-/** Whom to tell what, and what is written with it. */
+/** The notices to write, and what is written with them. */
 interface Read {
   readonly notices: readonly Notice[];
   readonly ops: readonly BatchOp[];
 }
 const NOTHING: Read = { notices: [], ops: [] };
 
-/** Rows that are told in one batch. */
+/** Rows processed in one batch. */
 const AT_ONCE = 64;
 /** Until a webhook that the job queue did not take is handed over again. */
 const RETRY_MS = 2000;
@@ -41,8 +41,8 @@ const RETRY_MS = 2000;
 const BEFORE_MS = 24 * 3600 * 1000;
 
 /**
- * Tells what commits have left to be told, and what is due: the rows go in the batch that tells. So each is told once, whatever ends the
- * process in between.
+ * Writes the notices for what commits have left, and those that are due: the rows are deleted in the batch of their notices, so each
+ * is written once, whatever ends the process in between.
  */
 export class Follower extends WokenWork {
   readonly #parts: FollowerParts;
@@ -68,7 +68,7 @@ export class Follower extends WokenWork {
       if (!this.#isRead) await this.#readWaiting();
       while (!this.stopping.aborted) {
         const rows = await table.first(AT_ONCE, env.now());
-        // One contract at a time: however many wait, nothing that is new stands behind more than one of them.
+        // One contract at a time: however many wait, no new row waits for more than one of them.
         const waiting = this.#waiting.due();
         if (rows.length === 0 && waiting === undefined) break;
         await this.#tell(rows, waiting);
@@ -114,7 +114,7 @@ export class Follower extends WokenWork {
     return NOTHING;
   }
 
-  /** What is read. What cannot be after several tries is passed over, and named in the log. */
+  /** The result of reading a row. What cannot be read after several attempts is skipped, and named in the log. */
   async #readOrPass(key: string, read: () => Promise<Read>): Promise<Read> {
     try {
       return await read();
@@ -141,7 +141,7 @@ export class Follower extends WokenWork {
     return { notices: told.notices, ops: this.#offerOps(told) };
   }
 
-  /** The steps of a contract that wait, looked at again. */
+  /** Checks the waiting steps of a contract again. */
   async #readAgain(
     { contract, steps }: { readonly contract: RecordKey; readonly steps: readonly PendingChange[] },
     records: Records,
@@ -162,7 +162,7 @@ export class Follower extends WokenWork {
     return { notices, ops: [...ops, ...this.#waiting.looked(contract, waiting)] };
   }
 
-  /** What the queue does not take now, it is given later. */
+  /** What the queue does not accept now is passed to it later. */
   async #handOver(hook: NoticeHook): Promise<BatchOp[]> {
     const { table, env, handOver, warn } = this.#parts;
     try {

@@ -13,11 +13,11 @@ import { type Language, languageFor, textOf } from './texts.ts';
 export interface SmsNotices {
   /** Whether this one does. */
   wants(notice: Notice, user: User | undefined): boolean;
-  /** What is to be written with a new line so that it is sent. */
+  /** What is written with a new line so that it is sent. */
   rows(row: NotificationRow, notice: Notice, language: Language): Promise<readonly BatchOp[]>;
 }
 
-/** A line as it is added, and what is written with it. */
+/** A line to add, and what is written with it. */
 interface Line {
   readonly hash: string;
   readonly row: NotificationRow;
@@ -29,7 +29,7 @@ interface Line {
 
 export interface NoticeWriterParts {
   readonly table: Pick<NotificationTable, 'addAll'>;
-  /** Which of these hashes of an event and a user have been told. */
+  /** Which of these hashes of an event and a user were notified before. */
   readonly told: (hashes: readonly string[]) => Promise<ReadonlySet<string>>;
   /** The event log's: numbers events in the batch that `write` makes. */
   readonly keep: (events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>) => Promise<void>;
@@ -37,7 +37,7 @@ export interface NoticeWriterParts {
   readonly batch: (ops: BatchOp[]) => Promise<void>;
   readonly languages: ReadonlyMap<string, Language>;
   readonly users: { find(id: string): User | undefined; isUser(id: string): boolean };
-  /** What is to be written with a new line so that it is posted. */
+  /** What is written with a new line so that it is posted. */
   readonly deliver: (row: NotificationRow, notice: Notice, user: User | undefined) => readonly BatchOp[];
   /** Sends lines as SMS; undefined where none is sent. */
   readonly sms: SmsNotices | undefined;
@@ -46,8 +46,8 @@ export interface NoticeWriterParts {
 }
 
 /**
- * Writes notices: of each event and user one line and one numbered event, in one batch with what brought them about and with a row that says
- * that it was told: lines go when there are too many, and the same step can come in more than one record.
+ * Writes notices: one line and one numbered event for each event and user, in one batch with their cause and a row that records that
+ * it was notified: old lines are deleted, and the same step can arrive in more than one record.
  */
 export class NoticeWriter {
   readonly #parts: NoticeWriterParts;
@@ -57,7 +57,10 @@ export class NoticeWriter {
     this.#parts = parts;
   }
 
-  /** On disk when it resolves, `beside` too; those that were new. Notices for somebody who is no user of this node are left out. */
+  /**
+   * On disk when it resolves, including `beside`; returns those that were new. Notices for anybody who is not a user of this node
+   * are left out.
+   */
   write(notices: readonly Notice[], beside: readonly BatchOp[] = []): Promise<readonly Notice[]> {
     return this.#queue.run(async () => {
       const lines = await this.#notYetSent(notices);
@@ -95,7 +98,7 @@ export class NoticeWriter {
     return rows.flat();
   }
 
-  /** Each that was not told yet, by the name of its line. */
+  /** Each that was not notified before, by the name of its line. */
   async #notYetSent(notices: readonly Notice[]): Promise<Map<string, Line>> {
     const lines = new Map<string, Line>();
     for (const notice of notices) {
@@ -141,7 +144,7 @@ function hashOf({ event, userId }: Notice): string {
   return createHash('sha256').update(`${event}\0${userId}`).digest('hex').slice(0, 32);
 }
 
-/** Sorts by the time it came here, as all ids of lines do. */
+/** Sorts by arrival, like the ids of all lines. */
 function noticeId(at: number, hash: string): string {
   return `note-${Math.max(0, at).toString(16).padStart(12, '0')}-${hash}`;
 }

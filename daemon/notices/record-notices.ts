@@ -25,7 +25,7 @@ export interface RecordNoticesParts {
   readonly nameOf: (userId: string) => string | undefined;
 }
 
-/** What a record comes to: whom to tell what, and an offer that ends. */
+/** The result for a record: the notices, and an offer that expires. */
 export interface Told {
   readonly notices: readonly Notice[];
   readonly offer?: Offer;
@@ -47,7 +47,7 @@ export interface Offer {
 
 const NOBODY: Told = { notices: [] };
 
-/** Reads who has to be told of what from records as they stand; each contract once, so it is for what is told together. */
+/** Determines the notices for records in their current state; each contract is read once, so it is used for one batch. */
 export class RecordNotices {
   readonly #parts: RecordNoticesParts;
   readonly #contracts = new Map<RecordKey, Promise<HeldContract | undefined>>();
@@ -56,7 +56,7 @@ export class RecordNotices {
     this.#parts = parts;
   }
 
-  /** What a record that came at a time means to the users of this node. */
+  /** The notices for the users of this node about a record that arrived at a time. */
   async of(key: RecordKey, at: number): Promise<Told> {
     const state = await this.#parts.reader.get(key);
     if (!isLive(state)) return NOBODY;
@@ -188,7 +188,7 @@ export class RecordNotices {
     });
   }
 
-  /** What one side of a rating says of it, to the other. */
+  /** What one side of a rating says about it, for the other. */
   async #ofNote({ key, view, created }: RecordState, at: number): Promise<Told> {
     const note = readNote(key, view, created[0]);
     const state = note.problem === null ? await this.#parts.reader.get(note.rating as RecordKey) : undefined; // as read
@@ -222,7 +222,7 @@ export class RecordNotices {
     return { notices: users.map((userId) => ({ ...notice, userId })) };
   }
 
-  /** Users of this node among parties, by their bare names, without who did it. */
+  /** Users of this node among parties, by their bare names, without the author. */
   #usersAmong(parties: readonly string[], but: unknown): string[] {
     const users = parties.flatMap((party) => {
       const { user, node } = parseParty(party) ?? {};
@@ -258,7 +258,7 @@ function noteText(kind: NoteKind, byRated: boolean): TextName {
   return byRated ? 'rating.accepted' : 'rating.upheld';
 }
 
-/** A proposal that says what it comes to. */
+/** A proposal with its terms in words. */
 function answerable(contract: RecordKey, step: Transition): Answerable | undefined {
   if (step.kind !== 'propose') return undefined;
   const { quantity, price, currency } = step.terms;

@@ -19,13 +19,13 @@ import type { WaitingRow } from './waiting-steps.ts';
 /** Tells this node's users what concerns them. */
 export interface Notices {
   /**
-   * Tells users something: of each notice one line in `GET /notifications` and one event, on disk when it resolves, in one batch with
-   * `beside`. The same event for the same user again changes nothing, ever. Those that were new.
+   * Notifies users: for each notice one line in `GET /notifications` and one event, on disk when it resolves, in one batch with
+   * `beside`. Repeating the same event for the same user never has an effect. Returns those that were new.
    */
   raise(notices: readonly Notice[], beside?: readonly BatchOp[]): Promise<readonly Notice[]>;
-  /** There may be something to tell: after each commit. */
+  /** There may be notices to write: called after each commit. */
   wake(): void;
-  /** Resolves when everything that is due has been told. */
+  /** Resolves when all that are due have been written. */
   idle(): Promise<void>;
   readonly languages: readonly Language[];
 }
@@ -44,7 +44,7 @@ export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<F
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** Starts telling, with what the last process left to be told. */
+/** Starts, with the notices left by the last process. */
 export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
   const { db, events, users, env, warn, handOver, hooks, table, sms } = parts;
   const pendingNotices = new PendingNotices<Later, WaitingRow>(db);

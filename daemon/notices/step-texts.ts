@@ -6,13 +6,13 @@ import type { Transition } from '../../protocols/market/contract/statement.ts';
 import type { Terms } from '../../protocols/market/contract/terms.ts';
 import type { TextName } from './texts.ts';
 
-/** What a step of a contract is called, towards the other party. */
+/** The name of a contract's step, for the other party. */
 export interface StepText {
   readonly kind: NoticeKind;
   readonly text: TextName;
 }
 
-/** How the contract stood before a step and after it, by what its signer knew. */
+/** The state of the contract before and after a step, by what its signer knew. */
 interface Around {
   readonly before: ContractState;
   readonly after: ContractState;
@@ -20,10 +20,10 @@ interface Around {
   readonly past: readonly Transition[];
 }
 
-/** What is told of a step that counts. */
+/** The text for an applied step. */
 export function stepText(held: HeldContract, step: Transition): StepText {
   const around = aroundOf(held, step);
-  // What both said at once shows only here: nothing follows such a step.
+  // Concurrent steps of both show only here: nothing follows such a step.
   const isLast = held.verdict.heads.includes(step.hash);
   const state = isLast ? held.verdict.state : around.after;
   if (state === 'disputed' && ['accept', 'settle', 'cancel'].includes(step.kind))

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readableTime } from '../../protocols/wire/iso-time.ts';
 
-/** Every text that a notice or an SMS can have, and the names that stand in it in braces. */
+/** Every text of a notice or an SMS, and the names in braces that it contains. */
 export const TEXTS = {
   message: ['from', 'title'],
   proposal: ['from', 'deal'],
@@ -46,14 +46,14 @@ export type TextValues = Readonly<Record<string, string | number>>;
 export interface Language {
   /** BCP 47; also the name of its file. */
   readonly tag: string;
-  /** What its speakers call it. */
+  /** The name of the language in itself. */
   readonly name: string;
   /** Whether a speaker has signed the texts. */
   readonly reviewed: boolean;
   readonly texts: Readonly<Record<TextName, string>>;
 }
 
-/** Where there is no text in the language of a user. */
+/** Used where there is no text in the language of a user. */
 export const FALLBACK = 'en';
 const FOLDER = new URL('texts/', import.meta.url);
 
@@ -65,7 +65,7 @@ const Entries = z.strictObject(
 );
 const File = z.strictObject({
   name: z.string().min(1).max(64),
-  /** Who has signed them, a speaker of the language; empty where nobody has yet. */
+  /** Who has reviewed them, a speaker of the language; empty where nobody has yet. */
   reviewedBy: z.array(z.string().min(1)),
   texts: Entries,
 });
@@ -80,7 +80,7 @@ export async function readTexts(folder: URL = FOLDER): Promise<ReadonlyMap<strin
   return languages;
 }
 
-/** Throws `internal` for texts that are not complete, or that name what is not given. */
+/** Throws `internal` for texts that are incomplete, or that use unknown names. */
 export function parseLanguage(tag: string, content: string): Language {
   const parsed = File.safeParse(JSON.parse(content));
   if (!parsed.success)
@@ -103,7 +103,10 @@ export function languageFor(languages: ReadonlyMap<string, Language>, wanted: st
   return found;
 }
 
-/** The text with its values put in, times as they read there. What others wrote is put in once, whatever braces it holds. */
+/**
+ * The text with its values inserted, times in the user's form. Values written by others are inserted once, whatever braces they
+ * contain.
+ */
 export function textOf(
   { tag, texts }: Language,
   name: TextName,

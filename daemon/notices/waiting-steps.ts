@@ -3,29 +3,29 @@ import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { PendingChange, PendingNotices } from '../../storage/pending-notices.ts';
 
-/** A step that does not count yet, as what it follows has not come, and how often it was looked at in vain. */
+/** A step that is pending because what it follows has not arrived, and how often it was checked in vain. */
 interface WaitingStep extends PendingChange {
   readonly looks: number;
 }
 
-/** What is written of the steps of one contract that wait. */
+/** What is written of the waiting steps of one contract. */
 export interface WaitingRow {
   readonly steps: readonly WaitingStep[];
 }
 
 type WaitingTable = Pick<PendingNotices<never, WaitingRow>, 'waiting' | 'wait' | 'waitNoMore'>;
 
-/** The steps of one contract, and when they are looked at next. */
+/** The steps of one contract, and when they are checked next. */
 interface Waiting {
   readonly contract: RecordKey;
   readonly steps: readonly WaitingStep[];
   due: number;
   wait: number;
-  /** Something of the contract has come: this look is beside those that are counted. */
+  /** Something of the contract has arrived: this check does not count as one of the attempts. */
   isWoken: boolean;
 }
 
-/** Whoever has more of them waiting is not heard with the rest: it hides only its own. */
+/** A party with more of them waiting is not notified of the rest: it hides only its own. */
 export const WAITING_LIMITS = {
   /** Steps of one contract that wait for the steps they depend on. */
   ofContract: 64,
@@ -51,7 +51,7 @@ export class WaitingSteps {
     this.#env = env;
   }
 
-  /** Takes what the disk has in place of what is here; each is due at once. The names of what is damaged. */
+  /** Replaces what is here by what is on disk; each is due at once. Returns the names of damaged rows. */
   async read(): Promise<string[]> {
     this.#byContract.clear();
     this.#ofNode.clear();
@@ -66,7 +66,7 @@ export class WaitingSteps {
     return damaged;
   }
 
-  /** The contract that is to be looked at first of those that are due. */
+  /** The first contract due for a check. */
   due(): Pick<Waiting, 'contract' | 'steps'> | undefined {
     const first = this.#first();
     return first !== undefined && first.due <= this.#env.now() ? first : undefined;
@@ -88,7 +88,7 @@ export class WaitingSteps {
     return this.#put({ ...place, contract, steps: all });
   }
 
-  /** A contract was looked at, and these of its steps wait on. */
+  /** A contract was checked, and these of its steps still wait. */
   looked(contract: RecordKey, waiting: ReadonlySet<RecordKey>): BatchOp[] {
     const before = this.#byContract.get(contract);
     if (before === undefined) return [];

@@ -2,7 +2,7 @@ import { type AccessControl, openAccess } from '../access/access.ts';
 import { definePart } from '../parts.ts';
 import type { Node } from './running.ts';
 
-/** Who may do what: API keys and tokens. */
+/** Access control: API keys and tokens. */
 export function defineKeys(
   node: Pick<Node, 'settings' | 'db' | 'refusal' | 'clock' | 'env' | 'hooks' | 'logger'>,
   apiKey: string,

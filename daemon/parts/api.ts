@@ -92,7 +92,7 @@ export function defineApi(node: ApiNode, components: ApiComponents) {
   });
 }
 
-/** Who may ask, and how often. */
+/** Access control and rate limits. */
 function callerPorts(
   { settings, rejoin }: ApiNode,
   { audited }: ApiComponents,
@@ -189,7 +189,7 @@ function federationPorts(
       onSet({ id, quotaMb, own }) {
         const note = own ? `quota set to ${quotaMb} MiB` : 'quota as for everybody';
         audit.record({ kind: 'operator', actor: 'operator', subject: id, note });
-        // What it had too much of may come now.
+        // The author's deferred entries may be fetched now.
         void mycelium.syncNow();
       },
     }),

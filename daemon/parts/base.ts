@@ -15,7 +15,7 @@ export interface Given {
   readonly outside: Outside;
 }
 
-/** What stands under all other parts: who this node is, its settings, time, what its parts tell one another, and alarms. */
+/** The base of all other parts: identity, settings, time, hooks, and alarms. */
 export function defineBase(parts: PartList, { settings, identity, logger, outside }: Given) {
   const clock = createNodeClock({
     env: outside.env,

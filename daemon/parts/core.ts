@@ -8,7 +8,7 @@ import { defineLedger } from './ledger.ts';
 import { defineEvents, defineRegistry, defineRejoin } from './registry.ts';
 import { defineDatabase, defineMerger, defineOutbox, defineOwnMerger, defineStore } from './storage.ts';
 
-/** Storage, who is registered, and the ledger: a node that hears of nobody, and all that its network needs. */
+/** Storage, registry, and the ledger: a node without a network, and everything that its network needs. */
 export function defineCore(parts: PartList, base: Base) {
   const { self, hooks } = base;
   const participants = createParticipants(self);

@@ -44,7 +44,7 @@ export function defineDiscovery({
         peerExchange: settings.myceliumPeerExchange,
       },
     );
-    // Of these nothing is heard yet: they are dialled as peers that are absent are.
+    // Nothing has been heard of these yet: they are dialled like absent peers.
     for (const { peerId, status, multiaddrs } of registry.list())
       if (status === 'active') parts.book.face.add(peerId, multiaddrs, 'registered');
     discovery.setRegistered(activePeers(registry));
@@ -85,7 +85,7 @@ export function definePeerUrls({
       fetch,
       logger,
       onFound(peerId, addresses, url) {
-        // Who answers at a URL of this machine that the operator wrote down is on this machine.
+        // A node that answers at a local URL given by the operator is on this machine.
         if (isLoopbackHost(new URL(url).hostname)) rule.name(addresses);
         discovery.face.addPeer(peerId, addresses, 'exchange');
       },

@@ -12,7 +12,7 @@ import { definePart, type Face } from '../parts.ts';
 import type { Base } from './base.ts';
 import type { Node } from './running.ts';
 
-/** The certificate at this node's public URL; a hangup has it looked at again. */
+/** The certificate at this node's public URL; a hangup makes it check the files again. */
 export function defineCertificate({
   settings,
   env,
@@ -91,7 +91,10 @@ export function defineHttp(
   });
 }
 
-/** Its stop ends what would keep the server from closing: streams, and requests that wait for a first answer of the peers, which are told instead of cut off. */
+/**
+ * Its stop ends what would keep the server from closing: streams, and requests that wait for a first answer of the peers, which get
+ * an error instead of being cut off.
+ */
 export function defineLongRequests(node: Pick<Node, 'rejoin'>, closing: AbortController) {
   return definePart('long requests', () => ({
     face: undefined,

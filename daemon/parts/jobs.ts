@@ -17,7 +17,7 @@ import { accountOf } from '../settings.ts';
 import type { Node } from './running.ts';
 import type { Sources } from './sources.ts';
 
-/** What is told to users, and the jobs: none is done before `defineWork`. */
+/** Notifications to users, and the jobs: none runs before `defineWork`. */
 export function defineJobs(
   parts: PartList,
   node: Pick<Node, 'settings' | 'db' | 'env' | 'events' | 'logger'>,

@@ -49,7 +49,7 @@ export function defineLedger({
       store,
       merges: timed(merger, env, hooks.merged),
       ownMerges: timed(parts.ownMerger.face, env, hooks.merged),
-      // Of who is being forgotten nothing comes in before that is done.
+      // Nothing of a node that is being forgotten is admitted before that is done.
       following: {
         followState: (author) => (store.gaps.sweeping === author ? 'no' : registry.followState(author)),
       },

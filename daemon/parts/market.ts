@@ -68,7 +68,7 @@ export function defineMarket(parts: PartList, node: MarketNode, components: Mark
   return { ratings, contracts, submission, conversations, erasures, fence, ...scores };
 }
 
-/** What users of this node say of others, and of ratings. */
+/** Ratings by users of this node, and notes on ratings. */
 type OwnRatings = Pick<RatingsPort, 'submit' | 'annotate' | 'reasonOf'>;
 
 export type Market = ReturnType<typeof defineMarket>;
@@ -120,7 +120,7 @@ function defineSubmission(
       },
     };
 
-    /** Of a -1 alone. Who may not read a contract learns nothing of it. */
+    /** The reason of a -1. A caller who may not read a contract learns nothing of it. */
     async function reasonOf(
       { contract, from, score, problem }: Rating,
       actor: Actor,

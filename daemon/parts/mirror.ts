@@ -17,7 +17,7 @@ export function defineMirror(
   { reader, market: { contracts, conversations, ratings }, limits }: MirrorComponents,
 ) {
   return definePart<RunningMirror | undefined>('mirror', async () => {
-    // The SDK of AWS is large; who does not mirror does not load it.
+    // The SDK of AWS is large; it is loaded only for a mirror.
     const start = node.outbox && (await import('../mirror/start-mirror.ts')).startNodeMirror;
     const projected = {
       reader: reader.face,

@@ -59,7 +59,7 @@ export function defineNotificationTable(node: Pick<Node, 'db'>) {
   return definePart('notification table', () => ({ face: openNotificationTable(node.db) }));
 }
 
-/** Sends what users are told as SMS, where Twilio's settings are there. */
+/** Sends notices to users as SMS, if Twilio is configured. */
 export function defineSms(
   node: Pick<Node, 'settings' | 'db' | 'env' | 'alarms' | 'hooks' | 'logger'>,
   { users, table }: Pick<NoticesComponents, 'users' | 'table'>,
@@ -102,7 +102,7 @@ export function defineIncomingSms(
     const account = accountOf(settings);
     const { publicUrl } = settings;
     if (account === undefined || publicUrl === undefined) return { face: { incoming: smsOff } };
-    // What few nodes use.
+    // Used by few nodes.
     const [{ IncomingSms }, { SmsTable }] = await Promise.all([
       import('../sms/incoming.ts'),
       import('../../storage/sms-table.ts'),

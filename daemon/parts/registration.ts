@@ -75,7 +75,7 @@ export function defineRegistration(node: RegistrationNode, components: Registrat
   });
 }
 
-/** Where this node answers, as others are told. */
+/** The URL of this node, as announced to others. */
 function ownAddress(
   { identity, settings, host }: RegistrationNode,
   { listening, tls }: RegistrationComponents,
@@ -91,7 +91,7 @@ function ownAddress(
   };
 }
 
-/** Counts what the public record tells of, and for the operator the trades of this node's users with that node. */
+/** Counts the public trades, and for the operator the trades of this node's users with that node. */
 async function peerStatusOf(
   peer: PeerId,
   sees: Sees,

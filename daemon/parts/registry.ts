@@ -31,7 +31,7 @@ export function defineEvents({
   });
 }
 
-/** Who is registered here. */
+/** The registered nodes. */
 export function defineRegistry({
   self,
   hooks,

@@ -38,7 +38,7 @@ export interface ReplicationComponents extends Pick<
   readonly host: Face<ReplicationHost>;
 }
 
-/** Reads what ranges bring, on a thread of its own that ends when nothing comes. */
+/** Reads received ranges, on a thread of its own that ends when there is nothing to read. */
 export function defineRangeReader({ outside, env }: Pick<Base, 'outside' | 'env'>) {
   return definePart('range reader', () => {
     const reader = createRangeReader({
@@ -103,7 +103,7 @@ export function defineReplication({
   });
 }
 
-/** What becomes of exchanges with peers goes into the log, the events, the registry and the alarms. */
+/** The outcomes of exchanges with peers are passed to the log, the events, the registry and the alarms. */
 function tellOfPulls({
   clock,
   hooks,
@@ -115,7 +115,7 @@ function tellOfPulls({
   hooks.pulled.on('log', (event) => logPull(event, logger));
   hooks.pulled.on('federation', (event) => {
     if (event.kind !== 'peer-synced') return;
-    // When was the last sync, and how many there were, is told to everybody: what is private does not count.
+    // The time of the last sync, and the number of syncs, are public: private ones do not count.
     if (event.private !== true) registry.face.synced(event.peer, clock.now());
     if (event.received === 0) return;
     const audience = event.private === true ? { operatorOnly: true as const } : undefined;

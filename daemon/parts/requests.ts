@@ -3,7 +3,10 @@ import type { Audited } from '../audit/node-audit.ts';
 import type { Listens } from '../hooks.ts';
 import type { Face } from '../parts.ts';
 
-/** A running node for what acts on requests: its writes are written down with their callers, and what follows from a commit is nobody's request. */
+/**
+ * A running node for parts that act on requests: its writes are logged with their callers, and what follows from a commit is not
+ * done on behalf of a request.
+ */
 export function forRequests<N extends Listens<'committed'>>(
   node: N,
   audited: Face<Pick<Audited, 'ledger' | 'committed'>>,

@@ -11,7 +11,10 @@ type Ways = {
   readonly [Each in keyof Network]: Network[Each] extends Face<unknown> ? Face<unknown> : unknown;
 };
 
-/** What base, core and network show to those that stand on them, who each name what they use of it. What a part opens is there from its start on. */
+/**
+ * What base, core and network offer to the parts built on them, each of which names what it uses. What a part opens is available
+ * from its start on.
+ */
 export function runningNode<N extends Ways>(base: Base, core: Core, network: N) {
   const { outside, settings, identity, env, clock, hooks, alarms, logger } = base;
   const { participants, offences, refusal } = core;

@@ -40,7 +40,7 @@ export interface ScoresComponents {
   readonly contracts: Face<ContractBook>;
 }
 
-/** What is derived of trade and ratings: how nodes do as peers, scores, trends. */
+/** Figures derived from trade and ratings: reliability of nodes, scores, trends. */
 export function defineScores(parts: PartList, node: ScoresNode, components: ScoresComponents) {
   const { ratings } = components;
   const reliability = parts.add(defineReliability(node, components));
@@ -111,7 +111,7 @@ function defineCells(node: ScoresNode, { audited, reader, contracts }: ScoresCom
   return definePart<CellPublisher>('price cells', () => {
     const { identity, settings, clock, env, db, rejoin } = node;
     const self = identity.peerId;
-    // Loaded when it is first looked at, which is once a day.
+    // Loaded when it is first used, which is once a day.
     const publisher = async (): Promise<CellPublisher> => {
       const [{ createCellPublisher }, { askingPrices, settledTrades }] = await Promise.all([
         import('../market/cell-publisher.ts'),

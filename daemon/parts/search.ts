@@ -10,7 +10,7 @@ export interface Search {
   readonly searches: Searches;
 }
 
-/** Follows what is committed; what it has missed it reads while the node runs. */
+/** Follows the commits; what it has missed it reads while the node runs. */
 export function defineSearch(node: Pick<Node, 'db' | 'store' | 'hooks' | 'logger'>, leftOut: OnUnread) {
   return definePart<Search>('search', () => {
     const { db, store, hooks, logger } = node;

@@ -11,7 +11,7 @@ import { definePart } from '../parts.ts';
 import type { PartList } from '../parts.ts';
 import type { Node } from './running.ts';
 
-/** Reads records for those who show them; what it cannot read it leaves out, and tells of. */
+/** Reads records for those that show them; it leaves out and reports what it cannot read. */
 export function defineReading(parts: PartList, node: Pick<Node, 'db' | 'alarms' | 'logger'>) {
   const leftOut = createLeftOut(
     (alarm) => node.alarms.raise(alarm),
@@ -25,7 +25,7 @@ export function defineReading(parts: PartList, node: Pick<Node, 'db' | 'alarms' 
 export interface Sources {
   /** Those without an identity. */
   readonly httpNodes: HttpNodes;
-  /** What they have exported. */
+  /** Their exports. */
   readonly legacy: LegacyTable;
   readonly keys: SourceKeys;
   readonly table: SourceTable;

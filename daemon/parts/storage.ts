@@ -72,7 +72,7 @@ export function defineStore({
   return definePart<Store>('store', async () => {
     const load = (opened: Store): Promise<void> => participants.load(opened);
     const store = await openStore(database.face, merger.face, load, alarms, logger);
-    // Before anything is written: who has to be told is noted in the very batch.
+    // Before anything is written: pending notices are recorded in the very batch.
     store.pendingNotices.whereItConcerns((change) => concernsUsers(change, identity.peerId));
     store.changedListings.follow();
     hooks.committed.on('participants', ({ changes }) => participants.note(changes));

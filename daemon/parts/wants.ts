@@ -12,7 +12,7 @@ export interface WantsComponents {
   readonly notices: Face<Pick<Notices, 'raise'>>;
 }
 
-/** The searches that users have saved. A node without any loads nothing of it until somebody asks. */
+/** Saved searches of users. A node without any loads nothing of it until it is used. */
 export function defineWants(
   node: Pick<Node, 'identity' | 'db' | 'store' | 'env' | 'refusal' | 'hooks' | 'logger'>,
   { users, market, notices }: WantsComponents,

@@ -27,7 +27,7 @@ export function defineReach(
   });
 }
 
-/** Reads all that is held, again and again, and makes anew what is damaged. */
+/** Reads everything that is held, repeatedly, and recreates what is damaged. */
 export function defineScrub(
   node: Pick<Node, 'db' | 'store' | 'merges' | 'ledger' | 'hooks' | 'alarms' | 'env' | 'logger'>,
   search: Face<Search>,

@@ -26,9 +26,9 @@ export interface ReachWatchParts {
   /** Peer ids with an open connection. */
   readonly connected: () => ReadonlySet<string>;
   readonly log: (message: 'peer lost' | 'peer back', fields: Record<string, unknown>) => void;
-  /** One that was lost is heard from again. */
+  /** A node that was lost has been heard from again. */
   readonly onBack: (id: string) => void;
-  /** Its `now` is what is shown, never what is decided by. */
+  /** Its `now` is for display, never for decisions. */
   readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes' | 'after' | 'random'>;
 }
 
@@ -87,7 +87,7 @@ export function startReachWatch(parts: ReachWatchParts): ReachWatch {
   };
 }
 
-/** Only the node itself can sign the answer: nobody answers for it. */
+/** Only the node itself can sign the answer: nobody can answer for it. */
 async function askPeer(
   { fetch, network, env }: ReachWatchParts,
   { peerId, url, tlsFingerprint }: RegisteredNode,
@@ -97,7 +97,7 @@ async function askPeer(
   return (await probeClock({ fetch, network, env }, node, signal)) !== undefined;
 }
 
-/** What an old back end's answer may still be: it has none that could be verified, and any shows that it is there. */
+/** An old back end's answer cannot be verified, so any answer shows that it is there. */
 const SILENT: ReadonlySet<string> = new Set(['peer-unreachable', 'peer-timeout', 'address-refused']);
 const MAX_BYTES = 64 * 1024;
 

@@ -36,7 +36,7 @@ interface Reach {
   probing: boolean;
   /** How the last question ended; undefined before the first one. */
   answered: boolean | undefined;
-  /** What was told of it last. */
+  /** What was last reported about it. */
   told: 'nothing' | 'reached' | 'lost';
 }
 
@@ -97,7 +97,7 @@ function lostWait(state: ReachState, reach: Reach, now: number, random: number):
   return wait <= lostProbeMs ? lostProbeMs : Math.max(lostProbeMs, wait * (0.5 + random / 2));
 }
 
-/** What a round finds and wants asked; each probe is answered by `probed`. */
+/** The result of a round and the probes to send; each probe is answered by `probed`. */
 export function round(state: ReachState, nodes: readonly WatchedNode[], now: number): ReachEffects {
   forgiveStandstill(state, now);
   const present = new Set(nodes.map(({ id }) => id));
@@ -155,7 +155,7 @@ interface DueProbe {
   readonly at: number;
 }
 
-/** Those that are reached first: however many dead ones swallow their time, nobody alive is lost by it. */
+/** Reached nodes come first: however much time dead ones take, no live one is lost because of it. */
 function startProbes(state: ReachState, due: DueProbe[]): string[] {
   const { probesAtOnce, lostPerRound } = REACH_LIMITS;
   const running = [...state.nodes.values()].filter(({ probing }) => probing).length;
@@ -170,7 +170,7 @@ function startProbes(state: ReachState, due: DueProbe[]): string[] {
   return probes;
 }
 
-/** While this process stood still nobody could be heard, which says nothing about the others. */
+/** While this process was suspended nobody could be heard, which says nothing about the others. */
 function forgiveStandstill(state: ReachState, now: number): void {
   const late = state.lastRoundAt === undefined ? 0 : now - state.lastRoundAt - REACH_LIMITS.roundMs;
   state.lastRoundAt = now;

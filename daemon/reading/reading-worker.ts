@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { RangeReadings, type ReadingRequest } from '../../protocols/mycelium/range-readings.ts';
 import { threadPool } from '../thread-pool.ts';
 
-/** The thread of a reading worker: it says that it is there, and answers. */
+/** The thread of a reading worker: it reports that it is ready, and answers. */
 const readings = new RangeReadings(threadPool);
 
 async function answer(request: ReadingRequest): Promise<void> {

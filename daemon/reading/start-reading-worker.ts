@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { StartReadingWorker } from '../../protocols/mycelium/range-reader.ts';
 import { askedWorker } from '../asked-worker.ts';
 
-/** Starts a thread that reads ranges. What it holds is some frames of 1 MiB, and what was read of them. */
+/** Starts a thread that reads ranges. It holds some frames of 1 MiB, and what was read from them. */
 export const startReadingWorker: StartReadingWorker = (events) =>
   askedWorker(
     new Worker(new URL('./reading-worker.ts', import.meta.url), {

@@ -12,8 +12,8 @@ import type { Derived } from './derive-record.ts';
 type Hashed = Change & { readonly hash: string };
 
 /**
- * What is kept of a record's changes for those that come late, against its applied changes. Where any of it is wrong all of it goes:
- * it only saves work, and nothing may be evaluated by a wrong one.
+ * Compares what is stored of a record's changes for late ones with its applied changes. Where any of it is wrong all of it is
+ * removed: it only saves work, and nothing may be evaluated by a wrong one.
  */
 export async function checkPast(
   { level }: CheckParts['db'],

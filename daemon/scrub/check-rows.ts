@@ -23,14 +23,14 @@ export interface Wrong {
   readonly key: string;
 }
 
-/** What is wrong with some rows, what mends them, and the records to be looked at once that is done. */
+/** What is wrong with some rows, how to repair them, and the records to check once that is done. */
 export interface Checked {
   readonly wrong: Wrong[];
   readonly mend: BatchOp[];
   readonly again: RecordKey[];
-  /** Records as they are to stand: others may have read them wrong. */
+  /** Records in their correct state: others may have read them wrong. */
   readonly states: RecordState[];
-  /** The record has too many ops to be derived anew. */
+  /** The record has too many ops to be derived again. */
   tooLong?: true;
 }
 
@@ -41,7 +41,7 @@ export interface CheckParts extends DeriveParts {
 const EMPTY = new Uint8Array(0);
 const nothing = (): Checked => ({ wrong: [], mend: [], again: [], states: [] });
 
-/** Rows whose value is not compared further than its checksum: undefined for what is not there. */
+/** Rows of which only the checksum of the value is verified: undefined for missing ones. */
 function opened<T>(
   read: (key: string, stored: Uint8Array) => T,
   key: string,
@@ -55,12 +55,12 @@ function opened<T>(
   }
 }
 
-/** All that stands under the name of one record, against its feeds. */
+/** Compares everything stored under the name of one record with its feeds. */
 export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Checked> {
   const checked = nothing();
   const full = fullKey('records', key);
   const row = opened(readRecordRow, full, await parts.db.level.get(full));
-  // What waits for a worker shows the values that it showed before: those are compared once it is merged, all else now.
+  // An unmerged record shows its earlier values: those are compared once it is merged, everything else now.
   const unmerged = row === 'damaged' || row?.state.unmerged === undefined ? undefined : row.state;
   const derived = await deriveRecord(parts, key, unmerged);
   if (derived === undefined) return checked;
@@ -242,11 +242,11 @@ const POINTS = {
     const [key = '', ref = ''] = inner.split('\0');
     return (await opAt({ db, store }, ref))?.key === key;
   },
-  /** Which verdict it is, the record or the entry tells. */
+  /** The record or the entry says which verdict it is. */
   async verdicts({ db, store }: CheckParts, inner: string): Promise<boolean> {
     return (await opAt({ db, store }, inner)) !== undefined;
   },
-  /** What it says the record is held against. */
+  /** It is compared with what the record says. */
   async past({ db }: CheckParts, inner: string): Promise<boolean> {
     return (await stateOf(db, inner.slice(0, inner.indexOf('\0')))) !== undefined;
   },

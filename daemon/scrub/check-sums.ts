@@ -9,7 +9,7 @@ import type { ScrubParts } from './scrub.ts';
 type Parts = Pick<ScrubParts, 'db' | 'store' | 'alone'>;
 type Found = (wrong: Wrong, mended: boolean) => void;
 
-/** The heads of feeds, as this process has them: what stood on disk at its start was read then. */
+/** The heads of feeds in this process: those on disk were read at its start. */
 export async function checkFeeds({ db, store, alone }: Parts, found: Found): Promise<void> {
   await alone(async () => {
     const ops: BatchOp[] = [];

@@ -14,7 +14,7 @@ import { fullKey, range } from '../../storage/keyspace.ts';
 import { numberIn } from '../../storage/past-rows.ts';
 import type { Store } from '../../storage/store.ts';
 
-/** What deriving reads: rows as they stand, feeds as the store knows them. */
+/** What deriving reads: rows as stored, feeds as the store knows them. */
 export interface DeriveParts {
   readonly db: Pick<Database, 'level' | 'env'>;
   readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry' | 'gap'>;
@@ -32,13 +32,13 @@ export interface FoundOp {
   readonly number: number | 'damaged' | undefined;
 }
 
-/** What the feeds say of a record, by the rows that lead from it to its ops. */
+/** A record according to the feeds, by the rows that refer to its ops. */
 export interface Derived {
-  /** With their verdicts; of ops at or above a fork nothing is said. */
+  /** With their verdicts; ops at or above a fork have none. */
   readonly ops: readonly (FoundOp & { readonly verdict: Verdict })[];
   /** Rows of `recordOps` that lead to no op of this record. */
   readonly astray: readonly string[];
-  /** Undefined when nothing is to stand there. */
+  /** Undefined when there should be none. */
   readonly state: RecordState | undefined;
 }
 
@@ -46,8 +46,9 @@ export interface Derived {
 const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
 
 /**
- * Derives one record anew; undefined when it cannot be merged now, `too-long` when it has more ops than are derived. Of `unmerged`, a state that waits for its merge, the values are
- * taken as they stand. Throws `value-damaged` when an entry that it rests on cannot be read.
+ * Derives one record again; undefined when it cannot be merged now, `too-long` when it has more ops than are derived. `unmerged` is
+ * a state whose merge is outstanding: its values are used as they are. Throws `value-damaged` when an entry that it needs cannot be
+ * read.
  */
 export async function deriveRecord(
   parts: DeriveParts,
@@ -90,8 +91,8 @@ async function stateOf(
 }
 
 /**
- * The members that a channel's creation names, out of the feeds and not out of a row that may be wrong. The channel's id commits to them: any
- * creation that has effect says the same, however long the channel's history is.
+ * The members named by a channel's creation, from the feeds and not from a row that may be wrong. The channel's id commits to them:
+ * any creation that has effect says the same, however long the channel's history is.
  */
 async function membersOf(parts: DeriveParts, channel: RecordKey): Promise<Membership | undefined> {
   for await (const at of rowsOf(parts, channel)) {
@@ -126,7 +127,7 @@ function numberOf(full: string, value: Uint8Array): FoundOp['number'] {
   }
 }
 
-/** What a record's rows of `recordOps` lead to: all of it, unless that is more than is derived. */
+/** The ops to which a record's rows of `recordOps` refer, unless there are more than are derived. */
 async function opsOf(
   parts: DeriveParts,
   key: RecordKey,

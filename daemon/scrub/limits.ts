@@ -12,9 +12,12 @@ export const SCRUB_LIMITS = {
   pauseMaxMs: 1500,
   /** If one pause could not make up for a slow chunk, the next ones do, up to this much. */
   owedMaxMs: 15_000,
-  /** Where it stands is written down so often, in chunks. */
+  /** How often its position is stored, in chunks. */
   noteEvery: 64,
-  /** Ops of one record that are derived anew: about 4 KiB of memory each. The rows of a longer one are held against their checksums alone. */
+  /**
+   * Ops of one record that are derived again: about 4 KiB of memory each. For a longer one only the checksums of its rows are
+   * verified.
+   */
   opsOfRecord: 50_000,
   /** Rows that are named in the log, of each pass. */
   named: 50,

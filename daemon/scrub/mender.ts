@@ -13,10 +13,10 @@ import {
 import type { Phase } from './pass.ts';
 import type { ScrubParts } from './scrub.ts';
 
-/** Looks at rows; what seems wrong is looked at again between two commits, and mended there. */
+/** Checks rows; what seems wrong is checked again between two commits, and repaired there. */
 export class Mender {
   readonly #parts: ScrubParts & Pick<CheckParts, 'opsOfRecord'>;
-  /** What only looks draws no numbers: a commit may be drawing them at the same time. */
+  /** A mere check draws no numbers: a commit may be drawing them at the same time. */
   readonly #looking: CheckParts;
   readonly #found: (wrong: Wrong, mended: boolean) => void;
   readonly #tooLong: (key: RecordKey) => void;

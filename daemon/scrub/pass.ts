@@ -3,7 +3,10 @@ import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
 import { putJson, verifiedJson } from '../../storage/values.ts';
 
-/** The steps of a pass, in order: what entries must have, what records must have, rows that lead nowhere, the sums, the words that listings are found by. */
+/**
+ * The steps of a pass, in order: the rows that entries must have, those that records must have, rows that refer to nothing, the
+ * sums, the words that listings are found by.
+ */
 export const PHASES = [
   'feeds',
   'entries',
@@ -34,13 +37,13 @@ export type Pass = {
 /** Where the scrub writes down how far it is, and what it has found. */
 const PASS_NOTE = fullKey('meta', 'scrub');
 
-/** What the scrub knows from one start to the next. */
+/** What the scrub remembers from one start to the next. */
 interface PassNote {
   pass?: Pass;
   last?: ScrubPass;
 }
 
-/** After a rebuild: what was found in the rows before is of no more use, and a pass begins anew. */
+/** After a rebuild: earlier findings are no longer of use, and a pass begins again. */
 export async function forgetPasses(db: Pick<Database, 'batch'>): Promise<void> {
   await db.batch([{ type: 'del', key: PASS_NOTE }], true);
 }
@@ -49,7 +52,7 @@ export async function notePass(db: Pick<Database, 'batch'>, note: PassNote): Pro
   await db.batch([putJson(PASS_NOTE, note)], false);
 }
 
-/** Nothing when nothing was noted, or the note is damaged: then a pass begins anew. */
+/** Undefined when nothing was stored, or it is damaged: then a pass begins again. */
 export async function notedPass({ level }: Pick<Database, 'level'>): Promise<PassNote> {
   const value = await level.get(PASS_NOTE);
   if (value === undefined) return {};

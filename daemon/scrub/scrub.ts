@@ -30,11 +30,11 @@ export interface ScrubParts {
   readonly db: Pick<Database, 'level' | 'batch' | 'failed' | 'env'>;
   readonly store: Store;
   readonly merges: Merges;
-  /** Where there is none, as in tests of the rest, it is not looked at. */
+  /** Where there is none, as in tests of other parts, it is not checked. */
   readonly search?: Pick<SearchIndex, 'check'>;
   /** Runs work between two commits. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
-  /** Records that were made anew. */
+  /** Records that were derived again. */
   readonly onMended: (states: readonly RecordState[]) => void;
   readonly onWrong: (wrong: Wrong, mended: boolean) => void;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
@@ -47,14 +47,14 @@ export interface ScrubParts {
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** How a pass goes: how it makes room for other work, what ends it, who is told how far it is. */
+/** How a pass runs: how it yields to other work, what ends it, who is told its progress. */
 interface Walk {
   readonly pace: () => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress: (rows: number) => void;
 }
 
-/** Compares stored rows with the feeds, in both directions, while the node runs, and makes anew what differs. */
+/** Compares stored rows with the feeds, in both directions, while the node runs, and recreates what differs. */
 export class Scrub {
   readonly #parts: ScrubParts;
   readonly #mender: Mender;

@@ -33,7 +33,7 @@ export function errorText(text: string, fd = 2): string {
 /** Passes pino's lines on with their priority. */
 export function withPriorities(destination: DestinationStream): DestinationStream {
   return {
-    // pino tells the level of a line to a destination that asks for it so.
+    // pino passes the level of a line to a destination that requests it this way.
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 30,
     write(line: string) {

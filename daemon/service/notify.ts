@@ -2,12 +2,12 @@ import { execFile } from 'node:child_process';
 import { write } from 'node:fs';
 import { promisify } from 'node:util';
 
-/** What systemd is told; the names are those of sd_notify(3). */
+/** Notifications to systemd; the names are those of sd_notify(3). */
 export type Notice = Readonly<
   Partial<Record<'READY' | 'STOPPING' | 'WATCHDOG' | 'STATUS' | 'EXTEND_TIMEOUT_USEC', string>>
 >;
 
-/** Tells one thing after another, in the order of the calls; never fails. Resolves when it is told or cannot be. */
+/** Sends one notification after another, in the order of the calls; never fails. Resolves when it was sent or cannot be. */
 export type Notify = (notice: Notice) => Promise<void>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -23,9 +23,9 @@ const writeTo = promisify(write);
 const run = promisify(execFile);
 
 /**
- * Tells the service manager at NOTIFY_SOCKET, or undefined where nobody listens. Node has no datagrams of AF_UNIX. With a descriptor
- * named `notify` (OpenFile= of systemd, or systemd/with-notify-fd.pl) they are written to it, and come from this process; without one
- * the program `systemd-notify` sends them, which needs NotifyAccess=all. `warn` hears of the first failure only.
+ * Notifies the service manager at NOTIFY_SOCKET; undefined where there is none. Node has no datagrams of AF_UNIX. With a descriptor
+ * named `notify` (OpenFile= of systemd, or systemd/with-notify-fd.pl) notifications are written to it, and come from this process;
+ * without one the program `systemd-notify` sends them, which needs NotifyAccess=all. `warn` is called for the first failure only.
  */
 export function createNotify(env: Environment, warn: (error: unknown) => void): Notify | undefined {
   const socket = env['NOTIFY_SOCKET'];

@@ -3,9 +3,9 @@ import { request as requestHttps } from 'node:https';
 import type { Env } from '../../protocols/env.ts';
 import { errorMessage } from '../../protocols/errors.ts';
 
-/** What a daemon that lives answers for. Each rejects, or stays silent, when it does not. */
+/** What a live daemon responds with. Each rejects, or stays silent, when it does not. */
 export interface Vitals {
-  /** Runs when the ledger has done what came before. */
+  /** Runs when the ledger has done everything before it. */
   ledger(): Promise<unknown>;
   /** Reads something that is always there. */
   storage(): Promise<unknown>;
@@ -17,12 +17,12 @@ export interface Vitals {
   http(signal: AbortSignal): Promise<unknown>;
 }
 
-/** What does not answer within so many milliseconds, each with its reason; none when the daemon lives. */
+/** What does not respond within this many milliseconds, each with its reason; none when the daemon is alive. */
 export type SelfCheck = (deadlineMs: number) => Promise<readonly string[]>;
 
 /**
- * Asks what only a daemon that works can answer. An absent peer, Redis or mirror is no part of it, and a disk that is full or a
- * database that is being opened again counts as an answer: a restart would mend none of them.
+ * Checks only what a working daemon can do. An absent peer, Redis or mirror is not part of it, and a disk that is full or a database
+ * that is being reopened counts as a response: a restart would fix none of them.
  */
 export function createSelfCheck(vitals: Vitals, env: Pick<Env, 'after'>): SelfCheck {
   return async (deadlineMs) => {
@@ -70,9 +70,9 @@ async function within(
 }
 
 /**
- * Asks /health over the daemon's own listener; `url` is where it listens. Any answer will do, and so will a connection that is
- * taken and closed: the limits on connections do that to everybody while too many are open, and whoever opens them must not get the
- * daemon restarted. The certificate is not looked at: it is our own, and nothing is told.
+ * Requests /health from the daemon's own listener; `url` is where it listens. Any response will do, and so will a connection that is
+ * accepted and closed: the limits on connections do that to everybody while too many are open, and an attacker who opens them must
+ * not get the daemon restarted. The certificate is not verified: it is our own, and nothing secret is sent.
  */
 export function askHealth(url: string, signal: AbortSignal): Promise<void> {
   const target = new URL('/health', url);

@@ -7,8 +7,8 @@ export function inTerminal(): boolean {
 }
 
 /**
- * Signals that are no reason to end. Without a terminal SIGHUP is what operators and logrotate send to be noticed: `onHangup` runs and
- * the daemon goes on, as it does after SIGUSR2. (SIGUSR1 is Node's own, for its debugger; SIGPIPE Node ignores.)
+ * Signals that do not end the process. Without a terminal, operators and logrotate send SIGHUP as a notification: `onHangup` runs
+ * and the daemon continues, as it does after SIGUSR2. (SIGUSR1 is Node's own, for its debugger; Node ignores SIGPIPE.)
  */
 export function ignoreHangups(logger: Pick<Logger, 'info'>, onHangup: () => void): void {
   process.on('SIGUSR2', () => logger.info('SIGUSR2 is ignored; use SIGTERM to stop the daemon'));

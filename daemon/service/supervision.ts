@@ -3,13 +3,13 @@ import type { Logger } from '../logger.ts';
 import { createNotify, type Notice } from './notify.ts';
 import type { SelfCheck } from './self-check.ts';
 
-/** What the service manager hears of this daemon. All of it does nothing where there is none. */
+/** Notifications of this daemon to the service manager. All of it does nothing where there is none. */
 export interface Supervision {
   /** HTTP listens. From now on systemd's watchdog is fed while the self-check passes. */
   ready(check: SelfCheck, status: () => string): void;
   /** A stop was asked for: the watchdog is not needed any more. */
   stopping(): void;
-  /** Nothing is told from now on. */
+  /** Nothing is sent from now on. */
   close(): void;
 }
 

@@ -14,12 +14,12 @@ export interface Answerable {
   readonly currency: string;
 }
 
-/** What a code stands for. Times in milliseconds since 1970. */
+/** The proposal of a code. Times in milliseconds since 1970. */
 export interface CodeRow extends Pick<Answerable, 'contract' | 'proposal'> {
   /** Hash of the code, the proposal and the number that it was sent to: good for all three together. */
   readonly bound: string;
   readonly until: number;
-  /** Wrong codes that came from the number since. */
+  /** Wrong codes received from the number since. */
   readonly tries: number;
 }
 
@@ -60,7 +60,7 @@ export class AnswerCodes {
     this.#env = env;
   }
 
-  /** A code for a proposal and what is to be written with it; earlier ones of its contract are void. Undefined for one too many. */
+  /** A code for a proposal and what to write with it; earlier ones of its contract become void. Undefined for one too many. */
   async issue(
     { contract, proposal }: Answerable,
     { id, phone = '' }: User,
@@ -81,7 +81,7 @@ export class AnswerCodes {
     return { code, ops: [...ops, this.#table.put(this.#table.codeKey(id, code), row)] };
   }
 
-  /** The proposal that a code from a number stands for, and how to take the code out. */
+  /** The proposal for a code from a number, and how to remove the code. */
   async find(
     userId: string,
     code: string,
@@ -94,7 +94,7 @@ export class AnswerCodes {
     return { row, used: { type: 'del', key: wanted } };
   }
 
-  /** What is to be written after a wrong code: each of the user's own has one try less. */
+  /** What to write after a wrong code: each of the user's own has one attempt less. */
   async wrong(userId: string): Promise<BatchOp[]> {
     return (await this.#table.codes(userId)).map(({ key, what }) => {
       const tries = (what?.tries ?? 0) + 1;

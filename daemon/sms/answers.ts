@@ -1,4 +1,4 @@
-/** What somebody asks for by SMS. */
+/** A request by SMS. */
 export type Answer =
   | { readonly kind: 'accept' | 'refuse'; readonly code: string }
   | { readonly kind: 'stop' | 'start' };

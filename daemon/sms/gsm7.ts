@@ -4,7 +4,7 @@ const BASIC = new Set(
 );
 /** Those behind an escape: two septets. */
 const EXTENDED = new Set('^{}\\[~]|€');
-/** What a phone shows the same without being a character of its own. */
+/** Characters that a phone shows the same, written as others. */
 const OTHERWISE: ReadonlyMap<string, string> = new Map([
   ['…', '...'],
   ['‘', "'"],
@@ -26,7 +26,10 @@ const OTHERWISE: ReadonlyMap<string, string> = new Map([
 const SPACE = /\p{Zs}/u;
 const MARKS = /\p{M}/gu;
 
-/** A text with as many of its characters as possible in GSM 03.38: typographic signs and accents that it lacks are written plainly. */
+/**
+ * A text with as many of its characters as possible in GSM 03.38: typographic signs and accents outside it are replaced by plain
+ * ones.
+ */
 export function gsmText(text: string): string {
   return Array.from(text.normalize('NFC'), (each) => (isGsm(each) ? each : plain(each))).join('');
 }

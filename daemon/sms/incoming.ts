@@ -35,7 +35,7 @@ export interface IncomingSmsParts {
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** What is said to whoever sent an SMS, and what is written beside that it came. */
+/** The reply to the sender of an SMS, and what is written besides its receipt. */
 interface Reply {
   readonly text?: TextName;
   readonly ops?: readonly BatchOp[];
@@ -45,7 +45,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const NOTHING = '<?xml version="1.0" encoding="UTF-8"?><Response/>';
 
-/** Answers SMS that Twilio posts: a proposal is accepted or refused by its code, as the user whose phone it came from. */
+/** Answers SMS posted by Twilio: a proposal is accepted or refused by its code, as the user whose phone sent it. */
 export class IncomingSms implements SmsPort {
   readonly #parts: IncomingSmsParts;
   readonly #codes: AnswerCodes;
@@ -160,7 +160,7 @@ export class IncomingSms implements SmsPort {
       const refusal = errorCode(error);
       if (ERROR_CODES[refusal].http === 500) throw error;
       warn('an answer by SMS was refused', { user: userId, code: refusal });
-      // What stands in the way now is no reason to lose the code.
+      // A temporary obstacle is no reason to invalidate the code.
       return mayRetry(refusal) ? { text: 'sms.later' } : { text: 'sms.void', ops: [used] };
     }
   }

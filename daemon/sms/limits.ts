@@ -1,4 +1,4 @@
-/** What SMS may cost of time, requests and money. */
+/** Limits of SMS: time, requests and money. */
 export const SMS_LIMITS = {
   /** SMS messages sent, or looked up, at the same time. */
   atOnce: 4,

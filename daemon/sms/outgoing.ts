@@ -16,7 +16,7 @@ export interface OutgoingSms {
   readonly sending?: { readonly to: string; readonly since: number };
 }
 
-/** What is done with an SMS that is due. */
+/** The action for an SMS that is due. */
 export type Step =
   | { readonly do: 'send'; readonly to: string }
   | { readonly do: 'ask'; readonly to: string; readonly since: number }
@@ -26,7 +26,7 @@ export type Step =
 /** How it ended; `dropped`: nobody wants it any more, and it was never sent. */
 export type End = 'sent' | 'failed' | 'unknown' | 'dropped';
 
-/** What an attempt comes to. */
+/** The outcome of an attempt. */
 export type Outcome = { readonly end: End } | { readonly next: OutgoingSms; readonly due: number };
 
 export function stepOf(sms: OutgoingSms, user: User | undefined, now: number): Step {
@@ -37,7 +37,7 @@ export function stepOf(sms: OutgoingSms, user: User | undefined, now: number): S
   return until === undefined ? { do: 'send', to: user.phone } : { do: 'wait', until };
 }
 
-/** As it is written before it is sent: whoever finds it so asks before it is sent again. */
+/** The row written before it is sent: one found in this state is looked up before it is sent again. */
 export function sendingSms(sms: OutgoingSms, to: string, now: number): OutgoingSms {
   return { ...sms, sending: { to, since: now } };
 }

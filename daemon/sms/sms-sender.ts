@@ -32,13 +32,13 @@ const STOPPED = 21610;
 const RETRY_MS = 2000;
 
 /**
- * Sends the SMS of notices, each at most once. That one is being sent is on disk before the request is made; what is found so, after a
- * kill or an answer that never came, is looked for among the provider's messages before it is sent again, and given up as `unknown`
- * where the provider cannot be asked.
+ * Sends the SMS of notices, each at most once. That one is being sent is on disk before the request is made; one found in that
+ * state, after a kill or a missing response, is looked up among the provider's messages before it is sent again, and ends as
+ * `unknown` where the provider cannot be asked.
  */
 export class SmsSender extends WokenWork {
   readonly #parts: SmsSenderParts;
-  /** What is being worked on, by the notice that it is of. */
+  /** SMS being processed, by their notice. */
   readonly #busy = new Map<string, Promise<void>>();
   #deniedUntil = 0;
 
@@ -47,7 +47,7 @@ export class SmsSender extends WokenWork {
     this.#parts = parts;
   }
 
-  /** What is under way is cut off; the next start asks what became of it. */
+  /** What is in progress is cut off; the next start looks up its outcome. */
   override async stop(): Promise<void> {
     await super.stop();
     await Promise.all(this.#busy.values());

@@ -7,7 +7,7 @@ const SHOWN = [60, 40, 30, 24, 18, 12];
 /** SMS that one text may take where even that does not fit: texts that are not in GSM 03.38 have 70 characters in one. */
 const SEGMENTS_MAX = 3;
 
-/** What an SMS says: a text of the table, what is said behind it, and the token by which it is found again. */
+/** The text of an SMS: one of the table, what is appended, and the token by which it is found again. */
 export interface SmsWords {
   readonly language: Language;
   readonly text: TextName;

@@ -76,7 +76,7 @@ function wantsSms({ kind }: Notice, user: User | undefined): boolean {
   return user?.phone !== undefined && user.sms !== false && user.muted?.includes(kind) !== true;
 }
 
-/** The number has answered STOP, whoever of those who are reached at it did so. */
+/** The number has answered STOP, whichever of its users did so. */
 async function optOut(users: SmsParts['users'], userId: string): Promise<void> {
   const phone = users.find(userId)?.phone;
   for (const { id } of phone === undefined ? [] : users.byPhone(phone))

@@ -9,7 +9,7 @@ export class Tally {
   #began = -Infinity;
   #counts = new Map<string, number>();
 
-  /** At most so many of each key in a window; `now` in milliseconds of a clock that nobody sets. */
+  /** At most this many of each key in a window; `now` in milliseconds of a clock that nobody sets. */
   constructor(most: number, windowMs: number, now: () => number) {
     this.#most = most;
     this.#windowMs = windowMs;

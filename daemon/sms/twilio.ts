@@ -4,14 +4,14 @@ import type { TwilioAccount } from './account.ts';
 import { SMS_LIMITS } from './limits.ts';
 import { endsWithToken } from './sms-text.ts';
 
-/** What became of a message that was sent. `unclear`: it may have arrived all the same. */
+/** The outcome for a message that was sent. `unclear`: it may have arrived all the same. */
 export type Sent =
   | { readonly kind: 'sent'; readonly id: string }
   | { readonly kind: 'refused' | 'denied'; readonly status: number; readonly code?: number | undefined }
   | { readonly kind: 'busy' }
   | { readonly kind: 'unclear' };
 
-/** What the provider says of a message. `unanswered`: it does not say. */
+/** The provider's state of a message. `unanswered`: it does not say. */
 export type Found =
   | { readonly kind: 'found'; readonly id: string; readonly failed: boolean }
   | { readonly kind: 'absent' }
@@ -105,14 +105,14 @@ export class Twilio implements SmsProvider {
       if (found !== undefined) return found;
       const next = page.data.next_page_uri ?? '';
       if (next === '') return { kind: 'absent' };
-      // Only what is the same list, at the same place: the credentials go with it.
+      // Only the next page of the same list, at the same host: the credentials are sent with it.
       if (!next.startsWith(`${this.#path}?`)) return { kind: 'unanswered' };
       path = next;
     }
     return { kind: 'unanswered' };
   }
 
-  /** Status and JSON of an answer; undefined without one. What it says may repeat a number: it is told to nobody. */
+  /** Status and JSON of a response; undefined without one. It may contain a number, so it is passed on to nobody. */
   async #ask(
     path: string,
     signal: AbortSignal,
@@ -135,7 +135,7 @@ export class Twilio implements SmsProvider {
   }
 }
 
-/** The message, `absent` where the list goes beyond its time, undefined where the next page has to be looked at. */
+/** The message, `absent` where the list goes beyond its time, undefined where the next page is needed. */
 function inPage({ messages }: Page, body: string, after: number): Found | undefined {
   for (const message of messages) {
     if (Date.parse(message.date_created) < after) return { kind: 'absent' };
@@ -143,7 +143,7 @@ function inPage({ messages }: Page, body: string, after: number): Found | undefi
     // A trial account puts a text of its own in front.
     if (said.endsWith(body))
       return { kind: 'found', id: message.sid, failed: FAILED.has(message.status ?? '') };
-    // An account that keeps no texts, or a sender beside this node: it may be this one.
+    // An account that stores no texts, or another sender than this node: it may be this one.
     if (!endsWithToken(said)) return { kind: 'unanswered' };
   }
   return undefined;

@@ -10,7 +10,7 @@ import {
   stallRound,
 } from './stalls.ts';
 
-/** Feeds of this node that do not move at a peer. Of others' feeds nothing is said: the peer may have suspended their author. */
+/** Feeds of this node that do not advance at a peer. Others' feeds are not considered: the peer may have suspended their author. */
 export interface StallWatch {
   stalls(): readonly Stall[];
   stop(): void;
@@ -22,7 +22,7 @@ type WatchedNode = Pick<Node, 'identity' | 'mayHold' | 'host'> & {
   readonly mycelium: Pick<Node['mycelium'], 'frontiers' | 'frontiersShown'>;
 };
 
-/** What each active peer has shown of this node's feeds that is less than is held here. */
+/** This node's feeds that each active peer has shown behind what is held here. */
 export function shownOfOwn(node: WatchedNode): ShownPeer[] {
   const self = node.identity.peerId;
   const connected = new Set(node.host.libp2p.getPeers().map(String));

@@ -1,11 +1,11 @@
-/** When a feed of this node stands still at a peer: pure decisions. Time is monotonic, milliseconds; no I/O. */
+/** When a feed of this node does not advance at a peer: pure decisions. Time is monotonic, milliseconds; no I/O. */
 
 export const STALL_LIMITS = {
   /** How often the frontiers of peers are checked. */
   roundMs: 20_000,
   /** How long a peer may show the same position while this node has more: exchanges take place every minute or so, and entries are sent on their own. */
   stallMs: 5 * 60_000,
-  /** Frontiers that have to show it in that time: one that is old says nothing of now. */
+  /** Frontiers that have to show it in that time: an old one says nothing about now. */
   frontiers: 3,
 } as const;
 
@@ -19,10 +19,13 @@ export interface BehindFeed {
   readonly here: number;
 }
 
-/** What a peer that is registered has shown last. */
+/** The last frontier of a registered peer. */
 export interface ShownPeer {
   readonly peer: string;
-  /** Connected now: one that is away has a finding of its own, and one that comes and goes without taking anything is no better for it. */
+  /**
+   * Connected now: an absent peer has a finding of its own, and one that comes and goes without pulling anything is no better for
+   * it.
+   */
   readonly reachable: boolean;
   /** Whole frontiers that it has shown since the start of this process. */
   readonly frontiers: number;
@@ -50,8 +53,8 @@ export type StallState = Map<string, Position>;
 export const emptyStalls = (): StallState => new Map();
 
 /**
- * What stands still now, and of it what is new. A feed that moves begins anew; one that shows nothing is left out, and one that is no
- * longer registered is forgotten.
+ * The current stalls, and which of them are new. A feed that advances starts over; a peer without a frontier is left out, and one
+ * that is no longer registered is forgotten.
  */
 export function stallRound(
   state: StallState,

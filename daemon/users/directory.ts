@@ -29,13 +29,13 @@ export interface DirectoryParts {
 
 /** The node's own users, and what it knows of each. */
 export interface Directory extends UsersPort {
-  /** What is said of a user; undefined where nothing is. */
+  /** The entry of a user; undefined where there is none. */
   find(id: string): User | undefined;
   /** Whether this node has such a user, as far as it can tell. */
   isUser(id: string): boolean;
-  /** Everybody who is reached at a number: a phone may be a family's. */
+  /** All users with a number: a phone may be a family's. */
   byPhone(phone: string): readonly User[];
-  /** Reads the table anew after the database was reopened. */
+  /** Reads the table again after the database was reopened. */
   reload(): Promise<void>;
 }
 
@@ -119,7 +119,7 @@ class UserDirectory implements Directory {
   }
 }
 
-/** What is said of a user after a change: null takes a field away, what is absent stays. */
+/** The entry of a user after a change: null removes a field, an absent one stays. */
 function changed(before: User | undefined, change: UserChange): UserFields {
   const fields: { -readonly [F in keyof UserFields]: UserFields[F] } = { ...before };
   const set = <F extends keyof UserFields>(field: F): void => {

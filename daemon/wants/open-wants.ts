@@ -15,20 +15,20 @@ export interface WantsParts
   readonly fence: Pick<FencePort, 'reason'>;
 }
 
-/** The searches that users have saved, and who tells them of what these find. */
+/** Saved searches, and notifying their users of matches. */
 export interface OpenWants {
   readonly book: WantBook;
   readonly follower: WantFollower;
 }
 
-/** Reads the wants, and goes on with what the last process left to be looked at. */
+/** Reads the wants, and continues with the listings left by the last process. */
 export async function openWants(parts: WantsParts): Promise<OpenWants> {
   const { db, fence, warn } = parts;
   const table = new WantTable<StoredWant>(db);
   const book = new WantBook({
     ...parts,
     table,
-    // A fence may be set while a want stands: it is asked each time.
+    // A fence may be set later than a want: it is evaluated each time.
     asked: (query) => askedListings(query, { reason: (...of) => fence.reason(...of), active: true }),
   });
   await book.load();

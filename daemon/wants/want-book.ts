@@ -17,13 +17,13 @@ export const WANT_LIMITS = {
   toldADay: 1000,
 } as const;
 
-/** A want as it stands on disk. */
+/** A want as stored. */
 export interface StoredWant extends Want {
   /** It looks for listings that were changed after this many rows. */
   readonly after: number;
 }
 
-/** A want that is held against listings. */
+/** A want that is matched against listings. */
 export interface LiveWant extends StoredWant {
   readonly asked: AskedListings;
 }
@@ -31,17 +31,17 @@ export interface LiveWant extends StoredWant {
 export interface WantBookParts {
   readonly table: Pick<WantTable<StoredWant>, 'load' | 'change'>;
   readonly rows: Pick<ChangedListingRows, 'last' | 'isBehind' | 'isWanted'>;
-  /** What a query asks for; throws `query-invalid`, `coordinates-malformed`. */
+  /** The search of a query; throws `query-invalid`, `coordinates-malformed`. */
   readonly asked: (query: ListingQuery) => AskedListings;
   readonly isUser: (userId: string) => boolean;
   readonly env: Pick<Env, 'now' | 'bytes'>;
   /** Why nothing may be written now. */
   readonly refusal: () => AgrinetError | undefined;
-  /** A static message, and fields that say nothing of what is wanted. */
+  /** A static message, and fields that do not reveal what is wanted. */
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** The searches that users have saved: on disk, and in memory to be held against listings. */
+/** Saved searches: on disk, and in memory for matching. */
 export class WantBook {
   readonly #parts: WantBookParts;
   #byId = new Map<string, LiveWant>();
@@ -103,7 +103,7 @@ export class WantBook {
       const now = env.now();
       if (hasEnded(draft, now))
         throw new AgrinetError('fields-invalid', 'until: the time when a want ends has to be ahead');
-      // Those of who is no user any more, too.
+      // Including those of former users.
       const ended = [...this.#byId.values()].filter((want) => hasEnded(want, now) || !isUser(want.userId));
       const want: StoredWant = { ...draft, id, createdAt: now, after: rows.last };
       const live: LiveWant = { ...want, asked: asked(draft.query) };
@@ -131,7 +131,7 @@ export class WantBook {
     });
   }
 
-  /** Those that find a listing which was changed in a row of this number and time, of users who are told. */
+  /** Those that match a listing changed in a row of this number and time, of users who may be notified. */
   matching(
     held: Held,
     { no, at }: Pick<ChangedListings, 'no' | 'at'>,

@@ -15,28 +15,28 @@ export interface WantFollowerParts {
   readonly self: PeerId;
   readonly book: Pick<WantBook, 'matching'>;
   readonly table: Pick<WantTable<StoredWant>, 'changed' | 'looked'>;
-  /** Records as they stand; undefined for one that cannot be read. */
+  /** Records in their current state; undefined for one that cannot be read. */
   readonly records: (keys: readonly RecordKey[]) => Promise<readonly (RecordState | undefined)[]>;
-  /** Tells users, in one batch with what is written beside; those that were new. */
+  /** Notifies users, in one batch with what is written besides; returns those that were new. */
   readonly raise: (notices: readonly Notice[], beside: readonly BatchOp[]) => Promise<readonly Notice[]>;
-  /** Writes without waiting for the disk: what is lost of it is looked at again. */
+  /** Writes without waiting for the disk: what is lost of it is done again. */
   readonly write: (ops: BatchOp[]) => Promise<void>;
   readonly env: Pick<Env, 'now' | 'after'> & TurnEnv;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** Rows that are looked at together: a few hundred listings. */
+/** Rows processed together: a few hundred listings. */
 const ROWS = 4;
 /** Notices of one batch. */
 const AT_ONCE = 64;
 
 /**
- * Holds the listings that commits have changed against the wants. A row goes in the batch that tells the last of those it brought about;
- * what is cut off before is looked at again, and told only to who was not told of it.
+ * Matches the listings that commits have changed against the wants. A row is deleted in the batch with the last of its notices;
+ * after an interruption it is processed again, and only users who were not notified of it are.
  */
 export class WantFollower extends WokenWork {
   readonly #parts: WantFollowerParts;
-  /** Of how many listings each user was told on this day; more than may be once that was said. */
+  /** Of how many listings each user was notified on this day; above the limit once that was said. */
   #sentToday = new Map<string, number>();
   #day = 0;
 
@@ -94,7 +94,7 @@ export class WantFollower extends WokenWork {
     this.#day = day;
   }
 
-  /** The notice, or once a day what stands for all that are too many. */
+  /** The notice, or once a day one that represents all those above the limit. */
   #allowed(notice: Notice): Notice[] {
     const { toldADay } = WANT_LIMITS;
     const told = this.#sentToday.get(notice.userId) ?? 0;

@@ -4,7 +4,7 @@ import { coordinatesOf, indexValue } from '../../storage/indexes.ts';
 import type { ListFilter } from '../../storage/list-filter.ts';
 import { type Asked, type Held, meets, termsOf } from '../../storage/search/meets.ts';
 
-/** A search as it is held against listings. */
+/** A search to match against listings. */
 export interface Wanted {
   readonly asked: AskedListings;
 }
@@ -15,7 +15,7 @@ interface Required {
   readonly share: number;
 }
 
-/** Of a value's share among listings, roughly, the words of their texts being 1. */
+/** The rough share of a value among listings, where a word of their texts has 1. */
 const SHARES: Readonly<Record<string, number>> = {
   productId: 1,
   commodity: 2,
@@ -27,16 +27,16 @@ const SHARES: Readonly<Record<string, number>> = {
 };
 const REGION = 'region';
 const OWNER_SHARE = 5;
-/** Of a word in one place among a word's. */
+/** The share of words in one place among all words. */
 const PAIR_SHARE = 0.1;
 const MOST_PAIRS = 64;
 const CELL_SHARE = 3;
-/** Beginnings of words up to so many letters stand for many words. */
+/** Prefixes up to this many letters match many words. */
 const SHORT = 2;
 const SHORT_SHARE = 10;
 const ANY: Required = { terms: [''], share: 1000 };
 
-/** Sides of the cells of a grid, in degrees; a circle is in the finest in which it takes up few. */
+/** Sides of the cells of a grid, in degrees; a circle uses the finest grid in which it covers few cells. */
 const GRIDS = [0.5, 2, 8];
 const MOST_CELLS = 16;
 /** Less than a degree of a meridian, km. */
@@ -45,13 +45,14 @@ const DEGREE_KM = 111;
 const POLAR = 85;
 
 /**
- * Searches by what a listing has to have. Each stands under the terms of one thing that it requires: of those the one under which the fewest
- * others stand, counted as often as listings have such terms. So a listing is held against few of them, whatever most of them ask for.
+ * Searches by what a listing must have. Each is indexed under the terms of one of its requirements: the one with the fewest other
+ * searches, weighted by how often listings have such terms. So a listing is matched against few of them, whatever most of them ask
+ * for.
  */
 export class WantIndex<W extends Wanted> {
   readonly #byTerm = new Map<string, Set<W>>();
   readonly #wants = new Map<W, { readonly asked: Asked; readonly under: readonly string[] }>();
-  /** Beginnings of words that stand here, by their length. */
+  /** Indexed prefixes of words, by their length. */
   readonly #lengths = new Map<number, number>();
 
   add(want: W): void {
@@ -76,7 +77,7 @@ export class WantIndex<W extends Wanted> {
     this.#wants.delete(want);
   }
 
-  /** Those that a listing is held against: all that find it are among them. */
+  /** Candidates for a listing: all searches that match it are among them. */
   candidates({ state, words }: Held): Set<W> {
     const found = new Set<W>();
     const look = (term: string): void => {
@@ -129,7 +130,7 @@ const ownerOf = (owner: string): string => `owner\0${owner}`;
 const cellOf = (side: number, lat: number, long: number): string =>
   `${side}\0${Math.floor(lat / side)}\0${Math.floor(((((long + 180) % 360) + 360) % 360) / side)}`;
 
-/** All things of which each alone is required: of words and places each pair, too. */
+/** All requirements, each of which is required alone; for words and places each pair, too. */
 function requiredBy({ search, filter }: AskedListings): readonly Required[] {
   const clauses = (search?.clauses ?? []).map(ofClause);
   const region = ofField(REGION, filter.fields[REGION]);
@@ -146,14 +147,14 @@ function requiredBy({ search, filter }: AskedListings): readonly Required[] {
 
 function ofPair(clause: Required, place: Required): Required[] {
   if (clause.terms.length * place.terms.length > MOST_PAIRS) return [];
-  // A listing is not looked up by the beginnings of its words in its places.
+  // A listing is not looked up by the prefixes of words in its places.
   if (clause.terms.some((term) => term.endsWith(BEGINNING))) return [];
   const terms = clause.terms.flatMap((word) => place.terms.map((each) => pairOf(word, each)));
   return [{ terms, share: clause.share * PAIR_SHARE }];
 }
 
 function ofClause({ any, prefix }: Clause): Required {
-  // Of several words the longest is the rarest, as a rule.
+  // The longest of several words is usually the rarest.
   const words = any.map((all) => all.reduce((best, word) => (word.length > best.length ? word : best), ''));
   if (prefix === undefined) return { terms: words, share: 1 };
   return { terms: [...words, beginning(prefix)], share: prefix.length > SHORT ? 1 : SHORT_SHARE };

@@ -8,7 +8,7 @@ import type { Notice } from '../notices/notice.ts';
 import { dealOf, shortly } from '../notices/step-texts.ts';
 import type { LiveWant, WantBook } from './want-book.ts';
 
-/** Whom of those who are told a listing is told to, as it stands now. */
+/** Which users are notified of a listing in its current state. */
 export function* noticesOf(
   book: Pick<WantBook, 'matching'>,
   self: PeerId,
@@ -36,14 +36,14 @@ export function* noticesOf(
   }
 }
 
-/** Nobody looks for the own listings, and for what has ended only who names its status. */
+/** Users are not notified of their own listings, and of ended ones only if their search names a status. */
 function isNews({ userId, query }: LiveWant, self: PeerId, { key, view }: RecordState): boolean {
   if (view['userId'] === userId && key.split('/')[1] === self) return false;
   const status = indexValue(String(view['status'] ?? ''));
   return status === 'active' || status === '' || (query.status ?? '') !== '';
 }
 
-/** What stands for all others of a day, of a user who is told of no more of them. */
+/** One notice for all others of a day, for a user who has reached the daily limit. */
 export function dailyLimitNotice({ userId, values }: Notice, now: number): Notice {
   return {
     userId,
@@ -59,7 +59,7 @@ export function dailyLimitNotice({ userId, values }: Notice, now: number): Notic
 /** Days since 1970, in UTC. */
 export const dayOf = (at: number): number => Math.floor(at / 86_400_000);
 
-/** What its user calls it, or what it asks for. */
+/** The user's name for it, or its criteria. */
 function nameOf({ label, query }: LiveWant): string {
   if (label !== undefined) return shortly(label);
   if (query.q !== undefined) return shortly(query.q);

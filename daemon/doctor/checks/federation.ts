@@ -88,7 +88,7 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
       const { id, label, url, registeredAt, lastSyncAt, lastContactAt, nextRetryAt, error } = node;
       const message = [
         `${label} cannot be reached${error === undefined ? '' : ` (${error})`}`,
-        // One that went before anybody looked was heard from when it registered or synced.
+        // A node that went away before the first check was heard from when it registered or synced.
         `silent since ${when(lastContactAt ?? Math.max(lastSyncAt, registeredAt))}`,
         lastSyncAt === 0 ? 'never synced' : `last synced at ${when(lastSyncAt)}`,
         ...(nextRetryAt === undefined ? [] : [`next attempt at ${when(nextRetryAt)}`]),

@@ -6,7 +6,7 @@ import { type Finding, finding } from '../finding.ts';
 const MIB = 1024 * 1024;
 const STICKY = 0o1000;
 
-/** Identity, API key and pepper, and who else may read what is in DATA_DIR. */
+/** Identity, API key and pepper, and who else can read DATA_DIR. */
 export function checkFiles(facts: OfflineFacts): Finding[] {
   return [...facts.files.flatMap(checkFile), ...checkModes(facts)];
 }
@@ -23,7 +23,7 @@ function checkFile({ path, kind, present, needed, mode, problem }: FileFact): Fi
     ];
   if (present || !needed) return [];
   switch (kind) {
-    // The daemon may have its key from elsewhere than whoever looks.
+    // The daemon may have its key from another source than the command.
     case 'api-key': {
       const message = `${path} is missing: without API_KEY a new one is generated at the next start`;
       return [finding('api-key-gone', { subject: path, message })];
@@ -52,7 +52,7 @@ function checkModes({
     : [finding('folder-open', { subject: dataDir, message, values: { path: dataDir } })];
 }
 
-/** The database as far as it shows from outside, and what the running daemon says of it. */
+/** The database as seen from outside, and what the running daemon reports about it. */
 export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
   const { initialized, present, damagedCopy, holder, refusal } = database;
   const folder = `${settings.dataDir}/db`;

@@ -2,7 +2,7 @@ import { error, info, warning } from '../finding-kind.ts';
 
 const UPGRADE = 'upgrade this agrinetd; nothing is lost meanwhile';
 
-/** Other nodes, and what comes from them. */
+/** Other nodes, and data from them. */
 export const FEDERATION = {
   'dht-empty': warning(
     'dht',

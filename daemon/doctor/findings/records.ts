@@ -1,6 +1,6 @@
 import { error, info, warning } from '../finding-kind.ts';
 
-/** What is stored: rows, feeds, ops and fields. */
+/** Stored data: rows, feeds, ops and fields. */
 export const RECORDS = {
   'rows-mended': warning('scrub', 'stored rows were wrong and were rebuilt', 'agrinet scrub'),
   'entries-damaged': error(
