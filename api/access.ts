@@ -5,27 +5,27 @@ import type { Sees } from './ports/registration.ts';
 import type { RegistrationKey } from '../protocols/registry/registration-key.ts';
 
 /**
- * What a key or token may do. `read`: public records; `write`: act for its own user; `register`: register a node here;
- * `worker`: do the daemon's jobs in another process; `operator`: everything.
+ * Scopes of keys and tokens. `read`: public records; `write`: act for its own user; `register`: register a node here; `worker`: run
+ * the daemon's jobs in another process; `operator`: everything.
  */
 export const SCOPES = ['read', 'write', 'register', 'worker', 'operator'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Who sends a request. Without credentials: id `anonymous`, scope `read` unless PUBLIC_READS=off. */
+/** The caller of a request. Without credentials: id `anonymous`, scope `read` unless PUBLIC_READS=off. */
 export interface Principal {
   /** `anonymous`, the id of a key, or `token:<subject>`: for limits and the audit log. */
   readonly id: string;
   /** The user it acts for; only an operator has none. */
   readonly userId?: string;
-  /** What it may register nodes with; absent for a token, which counts as one key for one node. */
+  /** The key for registering nodes; absent for a token, which counts as one key for one node. */
   readonly registration?: RegistrationKey;
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Who may call a route: everybody, who has any key or token (`known`), or who holds a scope (an operator holds all). */
+/** Who may call a route: everybody, any key or token (`known`), or holders of a scope (an operator holds all). */
 export type RouteAccess = 'open' | 'known' | Scope;
 
-/** What the middleware of the whole API has set before a route runs. */
+/** What the API-wide middleware has set before a route runs. */
 export interface ApiEnv {
   Variables: { principal: Principal; requestId: string; caller?: Caller };
 }
@@ -47,12 +47,12 @@ export function isOperator(principal: Principal): boolean {
   return principal.scopes.has('operator');
 }
 
-/** How much is told to a caller: the operator sees the whole, everybody else what is public. */
+/** How much a caller may see: the operator everything, everybody else what is public. */
 export function seesOf(principal: Principal): Sees {
   return isOperator(principal) ? 'whole' : 'public';
 }
 
-/** Refuses who may not call a route: `unauthorized` without credentials, `forbidden` with too few scopes. */
+/** Refuses callers without access to a route: `unauthorized` without credentials, `forbidden` with too few scopes. */
 export function guard(access: RouteAccess) {
   return createMiddleware<ApiEnv>(async (c, next) => {
     const principal = c.get('principal');

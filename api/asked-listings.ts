@@ -10,7 +10,7 @@ const FILTERS = ['commodity', 'region', 'type', 'status', 'productId', 'currency
 /** Half of the way round the earth, km: a search by distance alone leaves out nothing that has a place. */
 const ANYWHERE_KM = '20100';
 
-/** What is asked for by the names of a query. */
+/** The criteria of a query, under its parameter names. */
 export interface AskedListings {
   readonly filter: ListQuery;
   /** Undefined for a plain list. */

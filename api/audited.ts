@@ -6,14 +6,15 @@ import type { AuditPort, Caller } from './ports/audit.ts';
 
 /** Methods that change nothing. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Passes on what is kept nowhere, many times a second. */
+/** Forwards what is not stored, many times a second. */
 const KEPT_NOWHERE: ReadonlySet<string> = new Set(['/stream/:conversationId/tokens']);
 /** Characters of an id from a path: as many as an id has. */
 const SUBJECT_CHARS = 256;
 
 /**
- * Writes down with which key and which of its scopes each write was done, and for whom. The lines that the write itself leaves carry
- * that; a write that leaves none has one of its own, but for what a user writes in its own name, which the record itself says. Of the request it names the route and the id in its path, never what was sent.
+ * Logs with which key and scope each write was made, and for whom. The write's own audit lines carry that; a write without any gets
+ * a line of its own, except for what a user writes in its own name, which the record itself shows. It names the route and the id in
+ * its path, never the body.
  */
 export function audited(audit: Pick<AuditPort, 'during' | 'wrote'>) {
   return createMiddleware<ApiEnv>(async (c, next) => {
@@ -32,7 +33,7 @@ export function audited(audit: Pick<AuditPort, 'during' | 'wrote'>) {
   });
 }
 
-/** Until the guard of the route says which of them it took. */
+/** Until the guard of the route says which of them it used. */
 function scopeOf(principal: Principal): string {
   return isOperator(principal) ? 'operator' : [...principal.scopes].join(' ');
 }

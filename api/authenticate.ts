@@ -3,10 +3,10 @@ import { AgrinetError } from '../protocols/errors.ts';
 import type { ApiEnv } from './access.ts';
 import type { Access } from './ports/access.ts';
 
-/** Where a key may stand in the query, as EventSource of the Agrinet chat UI sends it. */
+/** The query parameter for a key, as EventSource of the Agrinet chat UI sends it. */
 const KEY_IN_QUERY = /^\/(events|stream\/[^/]+)$/;
 
-/** Finds out who sends a request, once, before any route. Throws `unauthorized`, `token-invalid`, `token-unverifiable`. */
+/** Identifies the caller of a request, once, before any route. Throws `unauthorized`, `token-invalid`, `token-unverifiable`. */
 export function authenticate(access: Access) {
   return createMiddleware<ApiEnv>(async (c, next) => {
     const header = c.req.header('authorization');

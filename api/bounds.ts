@@ -21,7 +21,7 @@ export function answerErrors(app: Router, node: ApiContext): void {
     const { status, body } = errorAnswer(error);
     const id = c.get('requestId');
     node.metrics.refused(body.code);
-    // What a peer did wrong, or a full disk, is told to the caller and where it is noticed: not in a line for each request.
+    // A peer's fault, or a full disk, is reported to the caller and where it is noticed, not in a log line for each request.
     if ((status === 500 || body.code === 'token-unverifiable') && !isClientGone(error))
       node.log('request failed', { err: error, path: c.req.path, requestId: id });
     return c.json({ ...body, requestId: id }, status);
@@ -34,7 +34,7 @@ export function answerErrors(app: Router, node: ApiContext): void {
   );
 }
 
-/** What every request passes, in this order. Rates and the like are counted once for all apps that it is given to. */
+/** The middleware of every request, in this order. Rates and the like are counted once for all apps that it is given to. */
 export function boundsOf(node: ApiContext): (app: Router) => void {
   const { limits, env } = node;
   const rates = rateLimit({ ...limits, now: env.monotonic });

@@ -13,7 +13,10 @@ import type { ChangePosition, ExchangePort } from './ports/exchange.ts';
 import type { TrustPort } from './ports/trust.ts';
 import { contractRecordJson, recordJson } from './records.ts';
 
-/** Sections that hold records, with the id that clients know. Users are those who have been rated; transactions stay with their parties. */
+/**
+ * Sections of records, with the id field that clients know. Users are those who have been rated; transactions stay with their
+ * parties.
+ */
 const SECTIONS = [
   ['listings', 'listingId'],
   ['contracts', 'contractId'],
@@ -27,13 +30,13 @@ type Name = (typeof NAMES)[number];
 /** Characters gathered for one write to the socket. */
 const GATHER = 48 * 1024;
 
-/** What one export holds. */
+/** The scope of one export. */
 export interface ExportExtent {
   /** Only what changed after this; undefined for all there is. */
   readonly from: number | undefined;
   readonly end: ChangePosition;
   readonly owner: 'self' | 'all';
-  /** What could not be shown. */
+  /** Records that could not be shown. */
   readonly shown: Shown;
 }
 
@@ -105,7 +108,7 @@ export class CatalogueExport {
     else if (name === 'users') yield* this.#users(extent);
   }
 
-  /** Records of one section: what is live, and in part of the whole also what ended. */
+  /** Records of one section: live ones, and in an incremental export also ended ones. */
   async *#records(
     [collection, idField]: (typeof SECTIONS)[number],
     { from, owner, shown }: ExportExtent,
@@ -125,7 +128,7 @@ export class CatalogueExport {
     }
   }
 
-  /** Those who were rated, or whose ratings were annotated, since: with their share of trades without a breach as it stands now. */
+  /** Users rated, or whose ratings were annotated, since then: with their current share of trades without a breach. */
   async *#users({ from, owner }: ExportExtent): AsyncGenerator<object> {
     const { self, env, trust } = this.#node;
     const some = from === undefined ? undefined : await this.#ratedSince(from);
@@ -137,7 +140,7 @@ export class CatalogueExport {
       try {
         reputationScore = percentKept(await trust.kept(subject));
       } catch (error) {
-        // One of its ratings cannot be read, which is told where that happens.
+        // One of its ratings cannot be read, which is reported there.
         if (!isOfOneRecord(error)) throw error;
         continue;
       }
@@ -161,7 +164,7 @@ export class CatalogueExport {
   }
 }
 
-/** What an export ends with. */
+/** The end of an export. */
 class Totals {
   readonly #hash = createHash('sha256');
   #count = 0;

@@ -83,7 +83,7 @@ export interface OwnerDigest {
   readonly frontier: readonly FrontierItem[];
   readonly digest: string;
   readonly collections: Readonly<Record<string, CollectionDigest>>;
-  /** Entries that were forgotten: what is held of it is not all. */
+  /** Forgotten entries: what is held of the author is incomplete. */
   readonly forgotten?: Omit<GapRow, 'id'>;
 }
 
@@ -135,7 +135,7 @@ export interface ApiContext {
   readonly leftOut: NoteLeftOut;
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: ErrorCode; readonly message: string } | undefined;
-  /** What works only in part, in a line each. */
+  /** What works only in part, one line each. */
   degraded(sees: Sees): readonly string[];
   alarms(sees: Sees): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
   /** The operator has seen to all of them. How many there were. */
@@ -145,7 +145,7 @@ export interface ApiContext {
   peers(): readonly KnownPeer[];
   digest(): {
     readonly digest: string;
-    /** What it is over. */
+    /** The collections that it covers. */
     readonly covers: Coverage;
     readonly owners: Readonly<Record<string, OwnerDigest>>;
   };

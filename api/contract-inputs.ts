@@ -6,7 +6,7 @@ import { isOperator, type Principal } from './access.ts';
 import type { NoteLeftOut } from './ports/left-out.ts';
 import type { Actor, ContractsPort } from './ports/contracts.ts';
 
-/** What the routes of contracts take. */
+/** The inputs of the contract routes. */
 export interface ContractsContext {
   readonly self: PeerId;
   readonly contracts: ContractsPort;
@@ -26,7 +26,7 @@ export const acknowledgeListing = z
   .optional()
   .openapi({ description: 'Whether to sign even if the terms differ from the listing.' });
 
-/** What may be wrong with a contract that is drafted. */
+/** Errors for a contract that is drafted. */
 export const DRAFTING: readonly ErrorCode[] = [
   'contract-state',
   'listing-ended',

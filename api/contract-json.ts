@@ -52,7 +52,7 @@ const ContractPing = z
   })
   .openapi('ContractPing');
 
-/** A contract with where it stands; of an open request only its document. */
+/** A contract with its state; for an open request only its document. */
 export const Contract = z
   .object({
     ...contractFields,
@@ -160,7 +160,7 @@ function movedAt({ state, movedAt = state.updated[0] }: ContractView): string {
 const isOpen = (state: z.output<typeof ContractState>): state is 'draft' | 'proposed' =>
   state === 'draft' || state === 'proposed';
 
-/** What stands in the way of a proposal, as far as the document alone says. */
+/** What prevents a proposal, as far as the document alone shows. */
 function faultsOf(view: RecordState['view']): Pick<z.output<typeof Contract>, 'missing' | 'differences'> {
   const [missing, differences] = [missingTerms(view), measuresThatDiffer(view)];
   return {
@@ -213,7 +213,7 @@ export function contractJson(view: ContractView): z.output<typeof Contract> {
   };
 }
 
-/** What was agreed, as far as the old shape has no place of its own for it. */
+/** Agreed terms for which the old shape has no field of its own. */
 function goodsOf(view: RecordState['view']): Partial<z.output<z.ZodObject<typeof agreedGoods>>> {
   const fields = Object.keys(agreedGoods).filter((field) => view[field] !== undefined);
   return Object.fromEntries(fields.map((field) => [field, view[field]])); // each valid for its field

@@ -42,14 +42,14 @@ export const Message = z
   })
   .openapi('Message');
 
-/** Who calls, as the market's rules know callers. */
+/** The caller, in the terms of the market's rules. */
 export function callerOf(principal: Principal): Caller {
   return { user: principal.userId, operator: isOperator(principal) };
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-/** A conversation as old clients know it, with who takes part and what they have read. */
+/** A conversation as old clients know it, with its participants and what they have read. */
 export function conversationJson({ state, participants, read }: Held): z.output<typeof Conversation> {
   const { view } = state;
   const conflicts = Object.entries(state.conflicts)

@@ -12,7 +12,7 @@ h1{font-size:1.6em;margin:0 0 .3em}h2{font-size:1.1em;margin:.7em 0 .2em}p{margi
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.1em .5em .1em 0;border-bottom:1px solid #ccc}
 code{font:.85em/1.2 monospace;overflow-wrap:anywhere}.terms{columns:2}.terms p{break-inside:avoid}p,td{overflow-wrap:anywhere}`;
 
-/** Steps shown; the file beside the page has all of them. */
+/** Steps shown; the file of the note has all of them. */
 const STEPS = 12;
 /** Characters of terms and clauses above which the letters are small. */
 const LONG = 1500;

@@ -24,7 +24,7 @@ const NoteStep = z
   })
   .openapi('DealNoteStep');
 
-/** What a deal proves itself by. */
+/** The evidence of a deal. */
 const NoteEvidence = z
   .object({
     creation: z

@@ -10,13 +10,13 @@ export const REFUSAL_CODES: ReadonlySet<string> = new Set(
   ),
 );
 
-/** What a client is told of an error. */
+/** What a client gets of an error. */
 export interface ErrorAnswer {
   readonly status: ContentfulStatusCode;
   readonly body: { readonly error: string; readonly message: string; readonly code: ErrorCode };
 }
 
-/** What LevelDB says of questions that were under way when it was closed, to be opened again. */
+/** LevelDB's error for requests that were in progress when it was closed to be reopened. */
 const CLOSED: ReadonlySet<unknown> = new Set([
   'LEVEL_DATABASE_NOT_OPEN',
   'LEVEL_ITERATOR_NOT_OPEN',
@@ -43,7 +43,7 @@ function answer(code: ErrorCode, message: string): ErrorAnswer {
 
 const CLIENT_GONE: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE']);
 
-/** Whether the client closed the connection in the middle of its request: nobody's fault here, and nobody to answer. */
+/** Whether the client closed the connection during its request: nobody's fault here, and nobody to answer. */
 export function isClientGone(error: unknown): boolean {
   return error instanceof Error && 'code' in error && CLIENT_GONE.has(error.code);
 }

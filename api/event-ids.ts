@@ -2,15 +2,16 @@ import type { EventLogName, EventPlace, EventsPort, PushEvent, DeliverableEvent 
 
 type Places = Pick<EventsPort, 'newest' | 'encryptPlace' | 'decryptPlace'>;
 
-/** `12` for who hears the public log alone; with the private one `12.` and its encrypted place, or that alone. */
+/** `12` for a listener of the public log alone; with the private one `12.` and its encrypted position, or that alone. */
 const LAST_EVENT_ID = /^(\d{1,15})?(?:\.([A-Za-z0-9_-]{22}))?$/;
 
-/** Before everything: whoever is there has missed something of the log and is told `reset`. */
+/** Before the first event: the listener has missed something of the log and receives `reset`. */
 const LOST = -1;
 
 /**
- * Where a listener is in each log that it hears, by its Last-Event-ID; without one it hears what happens from now on. An id that names
- * no place of such a log (cut short, of another node, of somebody who hears less) is the id of one who has missed something there.
+ * A listener's position in each log that it may hear, from its Last-Event-ID; without one it receives only new events. An id without
+ * a valid position in such a log (truncated, of another node, of somebody with less access) is treated as one with missed events
+ * there.
  */
 export function placeIn(
   events: Places,
@@ -27,8 +28,8 @@ export function placeIn(
 }
 
 /**
- * Gives the events of one listener the ids that it comes back with: how far it is in each log that it hears. The number in the private log
- * is encrypted, because it counts what is for others as well.
+ * Gives the events of one listener the ids with which it resumes: its position in each log that it may hear. The position in the
+ * private log is encrypted, because it also counts events for others.
  */
 export function numbered(
   events: Places,

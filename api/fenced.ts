@@ -10,7 +10,7 @@ export function outsideOf(
   return fence.reason(key.split('/')[1] ?? '', view);
 }
 
-/** The filter of lists; undefined without a fence, so that nothing is looked at in vain. */
+/** The filter of lists; undefined without a fence, to avoid needless work. */
 export function insideFence(
   fence: Pick<FencePort, 'reason' | 'active'>,
 ): ((state: RecordState) => boolean) | undefined {

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { LIST_FIELDS } from '../protocols/market/record-fields.ts';
 import { COLLECTIONS, type FieldRule } from '../protocols/open-dialog/schema.ts';
 
-/** What clients may send for a field: numbers also as text, as old clients do; `null` deletes. */
+/** Accepted values of a field: numbers also as text, as old clients send them; `null` deletes. */
 function accepted(rule: FieldRule): z.ZodType {
   switch (rule.type) {
     case 'number':
@@ -61,9 +61,9 @@ export interface InputOptions {
 }
 
 /**
- * The fields of a collection as a JSON body, with `more` beside them. All are optional here, and old clients' numbers in text are taken:
- * what is required and valid the market's rules say. The document has the fields that clients set, with one type each; what a client
- * sends for another is evaluated the same way.
+ * The fields of a collection as a JSON body, with `more` in addition. All are optional here, and old clients' numbers in text are
+ * accepted: the market's rules say what is required and valid. The document shows the fields that clients set, with one type each;
+ * other accepted types are evaluated the same way.
  */
 export function fieldsInput<M extends z.ZodRawShape>(
   collection: string,

@@ -9,7 +9,7 @@ type Routes<R> = (node: ApiContext, trends: TrendReports) => R;
 
 /** Routes that are loaded together. */
 interface Group<At extends string, R> {
-  /** Where they stand. */
+  /** Their paths. */
   readonly at: At;
   readonly load: () => Promise<Routes<R>>;
   /** The first segments of their paths. */

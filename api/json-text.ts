@@ -3,8 +3,8 @@ import { BODY_LIMITS } from './limits/body.ts';
 import { isDeeper } from '../protocols/wire/json-depth.ts';
 
 /**
- * The JSON that a text of a record is; the text itself where it is none, or is nested deeper than this node takes from its own clients:
- * other nodes may write anything, and what is too deep could not be written into an answer.
+ * The JSON value of a record's text; the text itself where it is not JSON, or is nested deeper than this node accepts from its own
+ * clients: other nodes may write anything, and deeper values could not be serialised.
  */
 export function jsonOf(text: string): JSONValue {
   if (isDeeper(text, BODY_LIMITS.maxDepth)) return text;

@@ -10,7 +10,7 @@ import type { NoteLeftOut } from './ports/left-out.ts';
 export interface LeftOut {
   readonly collection: string;
   readonly id: string;
-  /** `value-damaged`: its row is, and the scrub makes it anew; `not-presentable`: what it holds was not thought of. */
+  /** `value-damaged`: its row is, and the scrub recreates it; `not-presentable`: its content was unforeseen. */
   readonly reason: 'value-damaged' | 'not-presentable';
 }
 
@@ -29,7 +29,7 @@ export class Shown {
   /** Records that a reading has left out, and noted, already. */
   readonly missed = (unread: readonly Unread[] = []): void => void this.#unread.push(...unread);
 
-  /** What `show` makes of it; undefined, and noted, when it throws by the record's own fault. */
+  /** The result of `show`; undefined, and recorded, when it throws because of the record itself. */
   one<T>(key: RecordKey, show: () => T): T | undefined {
     try {
       return show();
@@ -50,7 +50,7 @@ export class Shown {
     return shown;
   }
 
-  /** What is missing, as far as it may be named: that a private record exists is for its participants and the operator. */
+  /** What is missing, as far as it may be named: that a private record exists is known only to its participants and the operator. */
   leftOut(all: boolean): LeftOut[] {
     return this.#unread.flatMap(({ key, error }) => {
       const parts = parseRecordKey(key);
@@ -69,7 +69,7 @@ export class Shown {
     return `299 agrinetd "omitted: ${names.join(', ')}${more}"`;
   }
 
-  /** Has the answer say what is missing from it. */
+  /** Adds what is missing to the response. */
   warn(c: Context<ApiEnv>): void {
     const warning = this.warning(isOperator(c.get('principal')));
     if (warning !== undefined) c.header('warning', warning, { append: true });

@@ -8,7 +8,7 @@ const KEPT_BYTES = 4 * 1024 * 1024;
 
 interface Kept {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** What the page has to say beside itself. */
+  /** The metadata of a page. */
   readonly warning?: string;
 }
 type Make<T> = (warn: (text: string) => void) => Promise<T>;
@@ -17,9 +17,9 @@ type Make<T> = (warn: (text: string) => void) => Promise<T>;
 type PageAnswer<T> = Response & TypedResponse<T, 200, 'json'>;
 
 /**
- * Pages of a list as the bytes that were sent, while nothing is written: market pages ask for the same first page again and again, and
- * reading it costs far more than sending it. Who asks must not matter, only what is asked. `version` changes with every write, so a caller
- * always sees what was acknowledged before it asked; those who ask for one page at once share one reading.
+ * Pages of a list as the bytes that were sent, cached until the next write: market pages request the same first page repeatedly, and
+ * reading it costs far more than sending it. The response must depend only on the query, not on the caller. `version` changes with
+ * every write, so a caller always sees what was acknowledged before its request; concurrent requests for one page share one read.
  */
 export function createListAnswers<T extends JSONValue | object>(version: () => number) {
   const kept = new LRUCache<string, Kept & { readonly version: number }>({

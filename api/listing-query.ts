@@ -37,7 +37,7 @@ export const fenceQuery = z.enum(['on', 'off']).openapi({
   description: '`off` includes listings outside the geofence, each with the reason in `outside`.',
 });
 
-/** Listings as they are asked for: what stands under each name. */
+/** The parameters of a listing query. */
 export type ListingQuery = Readonly<
   Partial<{ [Name in keyof typeof listingQuery]: z.output<(typeof listingQuery)[Name]> }>
 > & { readonly fence?: z.output<typeof fenceQuery> | undefined };

@@ -6,7 +6,7 @@ import type { SearchQuery, Span } from './ports/search.ts';
 type Keep = NonNullable<ListQuery['keep']>;
 type Search = Readonly<Partial<Record<'location' | 'keyword' | 'minPrice' | 'maxPrice', string | undefined>>>;
 
-/** What all of the given filters keep; undefined when none is given. */
+/** Combines all given filters; undefined when none is given. */
 export function allOf(...given: (Keep | undefined)[]): Keep | undefined {
   const all = given.filter((keep) => keep !== undefined);
   return all.length === 0 ? undefined : (state) => all.every((keep) => keep(state));
@@ -30,7 +30,7 @@ export function searched({
     (most === undefined || (typeof price === 'number' && price <= most));
 }
 
-/** What a search is asked with; empty is not given. */
+/** The parameters of a search; empty counts as not given. */
 export type SearchNames =
   | 'q'
   | 'currency'
@@ -44,7 +44,7 @@ export type SearchNames =
 type Given = Readonly<Partial<Record<SearchNames | 'coordinates' | 'geoLat_', string | undefined>>>;
 
 /**
- * What is searched for; undefined when nothing is. Prices are compared within one currency and unit only, and quantities within one unit:
+ * The search; undefined when there is none. Prices are compared within one currency and unit only, and quantities within one unit:
  * both have to be named. Throws `query-invalid`.
  */
 export function searchOf(query: Given): SearchQuery | undefined {

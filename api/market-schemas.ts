@@ -16,7 +16,7 @@ export const conflicts = z.record(z.string(), z.array(ConflictingValue)).optiona
   description: 'Values written concurrently, by field; the first one is shown. Absent without conflicts.',
 });
 
-/** What every record has beside its fields. */
+/** The fields of every record besides its own. */
 const record = {
   id: text('`<owner>.<local id>`.'),
   owner: text('Peer ID of the node that owns the record.'),
@@ -109,7 +109,7 @@ export const DeliveryWindow = z
   })
   .openapi('DeliveryWindow', { description: 'When delivery is due.' });
 
-/** What the listing said when the contract was begun. */
+/** The listing's values when the contract was begun. */
 export const ListedTerms = z
   .object({
     title: goods.title,

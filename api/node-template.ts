@@ -54,7 +54,7 @@ const parts = (properties: Readonly<Record<string, Raw>>): Raw => ({
   additionalProperties: false,
 });
 const textOrNull = (maxLength: number): Raw => ({ type: ['string', 'null'], maxLength });
-/** The same as it is written: what is to change. */
+/** The same for writing: the fields to change. */
 export const ProfileUpdate = z.record(z.string().max(256), z.unknown()).openapi('NodeProfileUpdate', {
   ...parts({
     name: textOrNull(256),

@@ -5,7 +5,7 @@ import { actingUser, isOperator, type Principal } from './access.ts';
 import type { ApiContext } from './context.ts';
 import { keyOf } from './records.ts';
 
-/** The listings of this node, for those who may write them. */
+/** The listings of this node, for callers who may write them. */
 export class OwnListings {
   readonly #node: Pick<ApiContext, 'self' | 'reader' | 'catalogue'>;
 
@@ -42,7 +42,7 @@ export class OwnListings {
       );
   }
 
-  /** Creates under the caller's id, or under that of its Idempotency-Key: then a repetition after a crash finds what is there. */
+  /** Creates under the caller's id, or under that of its Idempotency-Key, so that a repetition after a crash finds the existing one. */
   async create(fields: Record<string, unknown>, id: string | undefined): Promise<RecordState> {
     const { self, reader, catalogue } = this.#node;
     if (id === undefined || fields['id'] !== undefined) return (await catalogue.createListing(fields)).state;

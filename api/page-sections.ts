@@ -69,7 +69,7 @@ function nodeRow(node: NodeEntry): Html {
   </tr>`;
 }
 
-/** How much of each owner is held; bars against whoever has the most listings. */
+/** How much of each owner is held; bars relative to the owner with the most listings. */
 export function holdingsTable(owners: ReturnType<ApiContext['digest']>['owners'], nameOf: NameOf): Html {
   const counts = Object.entries(owners).map(([owner, { collections }]) => ({
     owner,

@@ -15,7 +15,7 @@ import {
 import type { Sees } from './ports/registration.ts';
 import type { TrendReports } from './trend-reports.ts';
 
-/** No script, no request beyond this one: a page for a look at the node. */
+/** No script and no further request: a page for a quick look at the node. */
 const STYLE = `:root{color-scheme:light dark;--line:#8884;--good:#2a7a3b;--bad:#b3261e;--warn:#9a6700}
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}

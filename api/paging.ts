@@ -2,12 +2,15 @@ import type { Context } from 'hono';
 import { AgrinetError } from '../protocols/errors.ts';
 import { sha256Hex } from '../protocols/wire/bytes.ts';
 
-/** Hex digits that bind a cursor to its list: enough to tell a slip from a cursor. Whoever makes one up gets a place in a list it may read anyway. */
+/**
+ * Hex digits that bind a cursor to its list: enough to detect a mistake. A made-up cursor only gives a position in a list that its
+ * caller may read anyway.
+ */
 const CHECK = 8;
 /** Part of every query, and of no list. */
 const NOT_OF_LIST: ReadonlySet<string> = new Set(['cursor', 'limit', 'x-api-key', '_']);
 
-/** What a list is named by: its route and its filters, in the order of their names. */
+/** The name of a list: its route and its filters, in the order of their names. */
 function listOf(c: Context): string {
   const filters = [...new URL(c.req.url).searchParams].filter(([name]) => !NOT_OF_LIST.has(name)).sort();
   return JSON.stringify([c.req.path, filters]);
@@ -16,7 +19,7 @@ function listOf(c: Context): string {
 const checkOf = (c: Context, place: string): string =>
   sha256Hex(new TextEncoder().encode(`${listOf(c)}\n${place}`)).slice(0, CHECK);
 
-/** The place, in the list's own words, that `cursor` names. Throws `query-invalid` for one that is none, or of another list. */
+/** The list's own position that `cursor` names. Throws `query-invalid` for anything else, and for a cursor of another list. */
 export function placeOf(c: Context, cursor: string | undefined): string | undefined {
   if (cursor === undefined) return undefined;
   const place = Buffer.from(cursor.slice(CHECK), 'base64url').toString('utf8');

@@ -19,7 +19,7 @@ export const Problem = z
   })
   .openapi('Problem');
 
-/** What can go wrong when this node asks another one for a caller. */
+/** Errors when this node asks another one on behalf of a caller. */
 export const PEER_CODES: readonly ErrorCode[] = [
   'address-refused',
   'answer-malformed',

@@ -9,7 +9,10 @@ const LINE_MS = 200;
 const encoder = new TextEncoder();
 const line = (value: object): Uint8Array => encoder.encode(`${JSON.stringify(value)}\n`);
 
-/** Lines `{done, total}` while long work goes on; the last has `finished` and what it came to, or `error`. It goes on when nobody listens. */
+/**
+ * Lines `{done, total}` during long work; the last has `finished` and the result, or `error`. The work continues when the client is
+ * gone.
+ */
 export async function* progressLines(
   env: Pick<Env, 'after'>,
   work: (onProgress: (done: number, total: number) => void) => Promise<object>,

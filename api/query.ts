@@ -2,7 +2,7 @@ import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { ApiEnv } from './access.ts';
 
-/** What becomes of query names that a route does not have. */
+/** What happens to query parameters that a route does not have. */
 export type UnknownNames = 'refused' | 'ignored';
 
 /** Sent along everywhere: the key, by clients that can send no headers, and what keeps caches away. */
@@ -11,9 +11,9 @@ const ALWAYS: readonly string[] = ['x-api-key', '_'];
 const NAMED = 8;
 
 /**
- * Looks at the names of a query. What a route of our own does not know is refused with the names that there are: a filter that is
- * passed over looks like an answer. Old clients send names that mean nothing here; on their routes these are ignored, and a `Warning` (RFC
- * 7234, 299) names them. What cannot be decoded is refused everywhere. Throws `query-invalid`.
+ * Checks the names of a query. A route of our own refuses unknown ones, with the names that exist: a filter that is silently ignored
+ * gives a wrong answer. Old clients send names that mean nothing here; on their routes these are ignored, and a `Warning` (RFC 7234,
+ * 299) names them. What cannot be decoded is refused everywhere. Throws `query-invalid`.
  */
 export function queryNames(known: readonly string[], unknown: UnknownNames) {
   const names = new Set([...known, ...ALWAYS]);
@@ -36,7 +36,7 @@ export function queryNames(known: readonly string[], unknown: UnknownNames) {
   });
 }
 
-/** Bytes that are no UTF-8, or a `%` without two hex digits: passed on as they stand, they would be another name or value than was meant. */
+/** Invalid UTF-8, or a `%` without two hex digits: passed on as they are, they would be another name or value than was meant. */
 function refuseUndecodable(url: string): void {
   const [path = '', ...query] = url.split('?');
   const pairs = query.join('?').split('&');

@@ -56,7 +56,7 @@ export function ratingJson(rating: Rating): z.output<typeof RatingRow> {
     to,
     score: Number.isFinite(score) ? score : 0,
     role,
-    // Of a -1 it would be a reason in public, whoever wrote it there.
+    // For a -1 it would be a public reason, whoever wrote it there.
     comment: score === LBTAS.min ? '' : comment,
     tags: tagsOf(rating.tags),
     ratedAt: isoTime(ratedAt),

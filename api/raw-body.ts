@@ -33,7 +33,7 @@ export async function bodyBytes(
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-/** What is read from a body that is a sequence: bytes of another shape, or cut off, are `body-malformed`. */
+/** Errors of reading a body that is a sequence: malformed or truncated data is `body-malformed`. */
 export async function sequenceRead<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;

@@ -68,7 +68,7 @@ export function priceJson(state: RecordState) {
   return Object.assign(json, { priceId: json.id }) as z.output<typeof Price>; // the collection requires what it has
 }
 
-/** A clause as its client gave it: what is no text is kept as JSON. */
+/** A clause as its client gave it: other types than text are stored as JSON. */
 function clauseJson(text: Scalar): JSONValue {
   return typeof text === 'string' && /^[[{]/.test(text) ? jsonOf(text) : text;
 }
@@ -105,7 +105,7 @@ export function listQuery(query: Readonly<Record<string, unknown>>, names: reado
     const value = query[name];
     return typeof value === 'string' && value !== '' ? value : undefined;
   };
-  // Blank is not given: lists would find nothing by it, and searches what lacks the field.
+  // Blank counts as not given: otherwise lists would find nothing, and searches the listings without the field.
   const fields = Object.fromEntries(
     names.map((name) => [name, text(name)?.trim() === '' ? undefined : text(name)]),
   );

@@ -15,7 +15,7 @@ export function jsonInput<S extends z.ZodType>(schema: S) {
   return { required: true, content: { 'application/json': { schema } } } as const;
 }
 
-/** An answer that is no JSON body, such as a stream: its handler returns a plain Response. */
+/** A response without a JSON body, such as a stream: its handler returns a plain Response. */
 export function media(description: string, ...types: string[]): { description: string } {
   const content = Object.fromEntries(types.map((type) => [type, { schema: z.string() }]));
   return Object.assign({ description }, { content });
@@ -63,18 +63,18 @@ export function rawForm(description: string, properties: Readonly<Record<string,
   return { required: true, description, content: { 'application/x-www-form-urlencoded': { schema } } };
 }
 
-/** What a route declares beside what `createRoute` takes. */
+/** What a route declares in addition to `createRoute`. */
 interface Declared {
   /** Names it in generated clients: a verb and what it is about. */
   readonly operationId: string;
-  /** Codes of refusals that are this route's own, beside those that follow from its access and its input. */
+  /** Codes of refusals specific to this route, in addition to those that follow from its access and its input. */
   codes?: readonly ErrorCode[];
 }
 
 /**
- * Declares a route once, under an `operationId` that generated clients name it by: validation, the OpenAPI document and the typed
- * client come from here, and so does who may call it (`access`, shown as `x-access`), the refusals that it can give, and the names that
- * its query may have (`x-unknown-query`): others are refused, or ignored where old clients call (`unknownNames`).
+ * Declares a route once, under an `operationId` that names it in generated clients: validation, the OpenAPI document and the typed
+ * client come from here, and so do its access (`access`, shown as `x-access`), its refusals, and the names of its query
+ * (`x-unknown-query`): others are refused, or ignored where old clients call (`unknownNames`).
  */
 export function route<P extends string, R extends Omit<RouteConfig, 'path'> & Declared & { path: P }>(
   access: RouteAccess,
@@ -99,7 +99,7 @@ const CREDENTIALS: Record<string, string[]>[] = [{ apiKey: [] }, { bearer: [] }]
 
 export type Router = OpenAPIHono<ApiEnv>;
 
-/** A group of routes. What does not fit its schema is `fields-invalid` (body) or `query-invalid`, with every problem named. */
+/** A group of routes. Input that does not match its schema is `fields-invalid` (body) or `query-invalid`, with every problem named. */
 export function router() {
   return new OpenAPIHono<ApiEnv>({
     strict: false, // `/health/` is `/health`

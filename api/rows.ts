@@ -5,7 +5,7 @@ import type { TurnEnv } from '../protocols/cpu-slice.ts';
 import { CpuTurn } from '../protocols/wire/cpu-turn.ts';
 import { errorAnswer } from './errors.ts';
 
-/** What became of the rows of one request so far. */
+/** The outcome so far for the rows of one request. */
 export interface RowTotals {
   done: number;
   created: number;

@@ -20,7 +20,8 @@ const PLAIN = [
 /** JSON that the API passes on as it is. */
 export const JsonValue = anything.openapi('JsonValue', {
   description: 'Any JSON value.',
-  // Generators follow a schema into its own objects, but not all of them into its own lists: a list in a list is told of, and no more.
+  // Generators follow a schema into its own objects, but not all of them into nested lists: a list in a list is declared without
+  // details.
   anyOf: [...PLAIN, { type: 'array', items: { anyOf: [...PLAIN, { type: 'array', items: {} }] } }],
 });
 export const JsonObject = z.record(z.string(), JsonValue).openapi('JsonObject');
@@ -55,7 +56,7 @@ export function wholeNumber(min: number, max: number) {
     .openapi({ type: 'integer', minimum: min, maximum: max });
 }
 
-/** A number in a query, in decimal digits; an empty one is not given, as old clients send what nobody filled in. */
+/** A number in a query, in decimal digits; an empty one counts as not given, as old clients send fields that were not filled in. */
 export const decimal = z
   .string()
   .max(24)
@@ -90,10 +91,13 @@ export const nearQuery = {
 
 const unlessEmpty = (text: string): string | undefined => (text === '' ? undefined : text);
 
-/** A filter by a text field; an empty one is not given, as old clients send what nobody filled in. */
+/** A filter by a text field; an empty one counts as not given, as old clients send fields that were not filled in. */
 const textQuery = z.string().max(256).transform(unlessEmpty).optional();
 export const filterQuery = (description: string) => textQuery.openapi({ description });
-/** A filter by a node. Empty is not given, as in every filter; anything else that is no peer ID could only give an empty list. */
+/**
+ * A filter by a node. Empty counts as not given, as in every filter; anything else that is not a peer ID could only give an empty
+ * list.
+ */
 export const peerQuery = (description: string) =>
   z
     .string()

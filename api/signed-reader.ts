@@ -6,8 +6,8 @@ import { type ApiEnv, mayCall } from './access.ts';
 import type { ExchangePort } from './ports/exchange.ts';
 
 /**
- * Who signed a request to read, if anybody: a registered node may read without a key, also with PUBLIC_READS=off. A signature that does not
- * hold is refused, not ignored. Throws `request-unsigned`, and `unauthorized` for whoever may not read.
+ * The signer of a read request, if any: a registered node may read without a key, also with PUBLIC_READS=off. An invalid signature
+ * is refused, not ignored. Throws `request-unsigned`, and `unauthorized` for callers who may not read.
  */
 export function signerOf(
   c: Context<ApiEnv>,

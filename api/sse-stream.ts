@@ -1,7 +1,7 @@
 import type { Env } from '../protocols/env.ts';
 import type { EventSubscription, PushEvent, DeliverableEvent } from './ports/events.ts';
 
-/** What one client may cost. Times in milliseconds. */
+/** Limits of one client. Times in milliseconds. */
 export interface SseStreamLimits {
   /** Events queued for one client; a client that falls further behind is closed, and resumes with Last-Event-ID. */
   readonly queueEvents: number;
@@ -38,7 +38,7 @@ const encoder = new TextEncoder();
 const BEGIN = encoder.encode(`retry: ${RETRY_MS}\n\n`);
 const HEARTBEAT = encoder.encode('event: ping\ndata: {}\n\n');
 
-/** The bytes of an event are made once and shared by all who get it. */
+/** The bytes of an event are made once and shared by all clients that receive it. */
 const frames = new WeakMap<DeliverableEvent, Uint8Array>();
 
 /** One event as in the HTML standard, 9.2.6, without its id. JSON holds no line break, and types none either. */
@@ -54,7 +54,7 @@ function frameOf(event: DeliverableEvent): Uint8Array {
 const idLine = (id: number | string | undefined): Uint8Array | undefined =>
   id === undefined ? undefined : encoder.encode(`id: ${id}\n`);
 
-/** The source of one client's body. It is asked for more only when the socket has taken what came before. */
+/** The source of one client's body. It is asked for more only when the socket has accepted what came before. */
 export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
   readonly #parts: SseStreamParts;
   readonly #queue: { readonly id?: Uint8Array | undefined; readonly frame: Uint8Array }[] = [];
@@ -109,7 +109,7 @@ export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
 
   end(why: 'done' | 'slow' = 'done'): void {
     if (this.#ended) return;
-    // What is in the socket's way would keep an orderly end waiting for ever.
+    // Data stuck in the socket would delay an orderly end for ever.
     const stuck = !this.#asked;
     this.#release(why);
     this.#body?.close();
@@ -160,7 +160,7 @@ export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
     for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  /** Frees everything once, whoever begins: client, node or a full queue. */
+  /** Frees everything once, whoever ends it: client, node or a full queue. */
   #release(why: 'done' | 'slow'): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -30,8 +30,8 @@ const HEADERS = {
   'x-accel-buffering': 'no',
 };
 /**
- * Server-sent events. Nothing is handed to the socket before it has taken what came before (the body is only asked for more after
- * `drain`), so what a slow client costs is its queue.
+ * Server-sent events. Nothing is handed to the socket before it has accepted what came before (the body is asked for more only after
+ * `drain`), so a slow client costs only its queue.
  */
 export class SseStreams {
   readonly #env: Pick<Env, 'monotonic' | 'after'>;
@@ -118,7 +118,7 @@ export class SseStreams {
   }
 }
 
-/** Ends the connection under a request at once; a request that came over none (`app.request()`) has nothing to end. */
+/** Ends the connection of a request at once; a request without one (`app.request()`) has nothing to end. */
 function destroySocket(c: Context): void {
   const bindings: unknown = c.env;
   if (typeof bindings !== 'object' || bindings === null || !('incoming' in bindings)) return;

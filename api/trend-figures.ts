@@ -4,10 +4,10 @@ import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordReader } from './context.ts';
 import type { ListingCounts, RatedProducer, TrendsPort } from './ports/trends.ts';
 
-/** What the old trend routes count. */
+/** The figures of the old trend routes. */
 export interface TrendFigures extends ListingCounts {
   readonly sellers: readonly SellerPings[];
-  /** Transactions whose delivery is over its day and that nobody has settled. */
+  /** Transactions whose delivery date has passed and that nobody has settled. */
   readonly delayed: number;
 }
 
@@ -31,7 +31,7 @@ const QUICK_MS = 50;
 
 type Port = Pick<TrendsPort, 'transactions' | 'listings'>;
 
-/** Counts what is held, once for all who ask while nothing is written. */
+/** Counts what is held, once for all callers until the next write. */
 export function createTrendFigures(
   { self, reader, trends }: { readonly self: PeerId; readonly reader: Figured; readonly trends: Port },
   now: () => number,
@@ -124,7 +124,10 @@ export function topRated(
 const BUSY = 100;
 const QUIET = 10;
 
-/** What the old back end called AI: sentences by rule. `all` tells of transactions, too, which are their parties' and the operator's. */
+/**
+ * What the old back end called AI: sentences by rule. `all` includes transactions, which only their parties and the operator may
+ * see.
+ */
 export function insights(
   figures: TrendFigures,
   top: readonly RatedProducer[],

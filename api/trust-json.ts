@@ -28,12 +28,12 @@ export function reliabilityJson({
   return { ...counts, since: iso(since), lastFailedAt: iso(lastFailedAt) };
 }
 
-/** The share of its rated trades that a node kept, in percent, null while nothing is known, and beside it how it does as a peer. */
+/** The share of its rated trades that a node kept, in percent, null while nothing is known, and its reliability as a peer. */
 export async function nodeTrust(
   trust: Pick<TrustPort, 'kept' | 'reliability'>,
   id: string,
 ): Promise<{ trustScore: number | null; reliability: z.output<typeof ReliabilityJson> }> {
-  // An old node over HTTP has no key: nobody can have settled anything with it.
+  // An old node over HTTP has no key, so nobody can have settled anything with it.
   return {
     trustScore: parsePeerId(id) === undefined ? null : percentKept(await trust.kept(id)),
     reliability: reliabilityJson(trust.reliability(id)),

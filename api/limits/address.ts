@@ -3,8 +3,8 @@ import type { Context } from 'hono';
 import { getConnInfo } from '@hono/node-server/conninfo';
 
 /**
- * Who counts as one caller: an IPv4 address, or the /64 of an IPv6 one, of which a single caller has all. A mapped IPv4 address is
- * the IPv4 address.
+ * The address that counts as one caller: an IPv4 address, or the /64 of an IPv6 one, of which a single caller has all. A mapped IPv4
+ * address is the IPv4 address.
  */
 export function addressGroup(address: string): string {
   const bare = (address.split('%', 1)[0] ?? '').toLowerCase();
@@ -29,8 +29,8 @@ export function isLoopback(address: string): boolean {
 }
 
 /**
- * The caller's address group, or undefined for a request that came over no socket. Behind a proxy on loopback (TRUST_PROXY) it is the
- * last of X-Forwarded-For: the only one that the proxy itself has written.
+ * The caller's address group, or undefined for a request without a socket. Behind a proxy on loopback (TRUST_PROXY) it is the last
+ * of X-Forwarded-For: the only one that the proxy itself has written.
  */
 export function callerAddress(c: Context, trustProxy: boolean): string | undefined {
   // `app.request()` has no socket, and then no bindings of the server.

@@ -15,9 +15,9 @@ export interface InflateLimits {
 export const INFLATE_LIMITS: InflateLimits = { freeBytes: 1024 * 1024, ratio: 100 };
 
 /**
- * Reads bodies with `content-encoding: gzip`, piece by piece as the route asks for them: every limit of the route holds for what they
- * become. Any other encoding is `media-unsupported` (415), whatever the route would have done with it; a body that is no gzip is
- * `body-malformed`, one that grows beyond bounds `body-too-large`.
+ * Decompresses bodies with `content-encoding: gzip`, piece by piece as the route reads them: every limit of the route applies to the
+ * result. Any other encoding is `media-unsupported` (415), whatever the route; a body that is not gzip is `body-malformed`, one that
+ * grows beyond its limit `body-too-large`.
  */
 export function bodyEncoding(limits: InflateLimits = INFLATE_LIMITS) {
   return createMiddleware<ApiEnv>(async (c, next) => {

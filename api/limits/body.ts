@@ -35,7 +35,7 @@ export function bodyLimits(env: Pick<Env, 'after'>, limits: BodyLimits = BODY_LI
     // Not enumerable: hono would otherwise take this for a body that has been read, when one is read as bytes.
     Object.defineProperty(c.req.bodyCache, 'text', { get: read, configurable: true });
     await next();
-    // hono's validator says "malformed" of whatever went wrong in reading; what it was is known here.
+    // hono's validator reports "malformed" for any error in reading; the actual error is known here.
     if (failed instanceof AgrinetError) throw failed;
   });
 }

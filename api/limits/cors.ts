@@ -4,7 +4,7 @@ import { cors as honoCors } from 'hono/cors';
 /** How long a browser may keep the answer to a preflight, in seconds. */
 const MAX_AGE_S = 600;
 
-/** CORS for the listed origins; with an empty list nobody gets a header. Credentials go in headers, so no cookies are allowed. */
+/** CORS for the listed origins; with an empty list there are no headers. Credentials are sent in headers, so no cookies are allowed. */
 export function cors(origins: readonly string[]): MiddlewareHandler {
   if (origins.length === 0) return (_, next) => next();
   return honoCors({

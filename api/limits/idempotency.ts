@@ -8,14 +8,14 @@ import type { IdempotencyTable, StoredAnswer } from '../ports/idempotency.ts';
 
 export interface IdempotencyOptions {
   readonly table: IdempotencyTable;
-  /** Paths whose answers hold a secret that is shown once: repetitions are told that it was done, without it. */
+  /** Paths whose responses contain a secret that is shown once: repetitions are told that it was done, without it. */
   readonly secretPaths: RegExp;
   /** Paths whose routes read a JSON body as a stream: it is not held here to be compared. */
   readonly streamedPaths?: RegExp;
 }
 
 const KEY = /^[\x21-\x7e]{1,128}$/;
-/** A larger answer is not kept: a repetition is then told that the request was carried out. */
+/** A larger response is not stored: a repetition is then told that the request was carried out. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 const KEPT_HEADERS = ['content-type', 'location', 'etag'] as const;
 /** Refused before the route did anything, or for now only, as what names a record that has not arrived yet: nothing to remember. */

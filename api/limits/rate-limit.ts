@@ -13,13 +13,13 @@ export interface RateLimitOptions {
   readonly now: () => number;
 }
 
-/** What a wrong key or token costs beside the request itself: ten in all, so that guessing ends soon. */
+/** The additional cost of a wrong key or token: ten in all, so that guessing ends soon. */
 const GUESS_COSTS = 9;
 /** Whoever watches the node must hear from it. */
 const EXEMPT: ReadonlySet<string> = new Set(['/health', '/ready']);
 
 /**
- * RATE_LIMIT as two middlewares: `byAddress` stands before the credentials are looked at, `byPrincipal` after. Beyond it 429
+ * RATE_LIMIT as two middlewares: `byAddress` runs before the credentials are checked, `byPrincipal` after. Beyond it 429
  * (`rate-limited`) with Retry-After. Anonymous callers count by address only.
  */
 export function rateLimit({ perSecond, trustProxy, now }: RateLimitOptions): {
@@ -60,7 +60,7 @@ export function rateLimit({ perSecond, trustProxy, now }: RateLimitOptions): {
   };
 }
 
-/** Whether credentials came that proved nothing. */
+/** Whether the request had invalid credentials. */
 function guessed(c: Context<ApiEnv>): boolean {
   const principal = c.get('principal') as ApiEnv['Variables']['principal'] | undefined; // unset when authentication threw
   if (principal !== undefined && principal.id !== 'anonymous') return false;

@@ -11,9 +11,9 @@ interface Bucket {
 
 /** Token buckets by name; each holds one second's worth. Times in milliseconds. */
 export interface Buckets {
-  /** Takes one token; gives how long to wait for it in milliseconds when there is none, else 0. */
+  /** Takes one token; returns how long to wait for one in milliseconds when there is none, else 0. */
   take(name: string, now: number): number;
-  /** Takes more on top, into debt of at most one second's worth. */
+  /** Takes more in addition, into debt of at most one second's worth. */
   charge(name: string, tokens: number, now: number): void;
 }
 

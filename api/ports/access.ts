@@ -1,6 +1,6 @@
 import type { Principal, Scope } from '../access.ts';
 
-/** What a request brings along; both absent is an anonymous one. With both, the key alone decides. */
+/** The credentials of a request; both absent is an anonymous one. With both, the key alone decides. */
 export interface Credentials {
   readonly apiKey?: string | undefined;
   /** The token of `Authorization: Bearer`, without that word. */
@@ -9,7 +9,7 @@ export interface Credentials {
   readonly address?: string | undefined;
 }
 
-/** Says who sends a request. */
+/** Identifies the caller of a request. */
 export interface Access {
   /**
    * Without credentials the anonymous principal. Throws `unauthorized` (403) for a key that is unknown, expired or revoked,
@@ -20,7 +20,7 @@ export interface Access {
 
 export type KeyState = 'active' | 'expired' | 'revoked';
 
-/** What is known of a key; never the key itself. Times in milliseconds since 1970. */
+/** The description of a key; never the key itself. Times in milliseconds since 1970. */
 export interface KeyInfo {
   readonly id: string;
   readonly userId: string;
@@ -54,7 +54,7 @@ export interface KeyRequest {
   readonly uses?: number | undefined;
 }
 
-/** The keys this node has issued; its own API_KEY is not among them. What changes one is on disk when it resolves. */
+/** The keys issued by this node; its own API_KEY is not among them. Changes are on disk when they resolve. */
 export interface Keys {
   /** By id. `cursor` is the last id of the page before. */
   list(query: {

@@ -4,7 +4,7 @@ import type { AuditHead, AuditLine, AuditProblem } from '../../protocols/audit/c
 export interface Caller {
   /** The id of the key, `api-key` for the node's own, or `token:<subject>`. */
   readonly key: string;
-  /** The scope that let it through; the guard of the route says it. */
+  /** The scope that allowed it; set by the guard of the route. */
   scope: string;
   /** The user it acts for; an operator has none. */
   readonly user: string | undefined;

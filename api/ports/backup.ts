@@ -6,7 +6,7 @@ export interface ByteSource {
 
 export interface BackupPort {
   /**
-   * A backup of this moment, streamed. `withKeys` only says in its manifest that the reader will put keys in: none is in the stream.
+   * A backup of this moment, streamed. `withKeys` only says in its manifest that the reader will insert keys: none is in the stream.
    * Throws `backup-busy` while one is taken.
    */
   open(options: { readonly withKeys: boolean }): Promise<ByteSource>;

@@ -9,8 +9,8 @@ import type {
 export type { Actor, Body, ContractView, StepRequest };
 
 /**
- * Contracts as this node's users and its operator see and change them. What is refused has the codes of the contract machine:
- * `contract-state`, `accept-own`, `proposal-unknown`, `proposal-expired`, `terms-changed`, `stock-short` … (409), `not-a-party` (403).
+ * Contracts for this node's users and its operator. Refusals have the codes of the contract state machine: `contract-state`,
+ * `accept-own`, `proposal-unknown`, `proposal-expired`, `terms-changed`, `stock-short` … (409), `not-a-party` (403).
  */
 export type ContractsPort = Pick<
   ContractBook,

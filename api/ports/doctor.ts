@@ -18,18 +18,19 @@ export interface DoctorReport {
   readonly healthy: boolean;
   readonly findings: readonly FindingRow[];
   readonly checked: readonly { readonly check: string; readonly what: string }[];
-  /** What could not be looked at now, and the code of the reason. */
+  /** Checks that could not be made now, and the code of the reason. */
   readonly unchecked: readonly { readonly check: string; readonly code: string }[];
 }
 
 /** One owner's public records here and at a peer. Records are named by their local ids. */
 export interface OwnerDiff {
   readonly owner: string;
-  /** Who has more of the owner's entries: `both` is each something that the other lacks. */
+  /** Which side has more of the owner's entries: `both` means that each has something that the other is missing. */
   readonly frontier: 'equal' | 'here' | 'there' | 'both';
   /**
-   * `lag`: entries are lacking on one side, and will come. `damage`: the same entries, and other records. `one-sided`: only one of the two
-   * follows this owner. `forgotten`: this node has forgotten entries of it. `undecided`: entries came during the search, or a bound ended it.
+   * `lag`: entries are missing on one side, and will arrive. `damage`: the same entries, but other records. `one-sided`: only one of
+   * the two follows this owner. `forgotten`: this node has forgotten entries of it. `undecided`: entries arrived during the search,
+   * or a limit ended it.
    */
   readonly verdict: 'same' | 'lag' | 'damage' | 'one-sided' | 'forgotten' | 'undecided';
   readonly collections: readonly {
@@ -49,9 +50,9 @@ export interface DiffReport {
   /** Collections that only one of the two versions knows, or in another op version: no record of them was compared. */
   readonly notCompared: readonly NotCompared[];
   readonly owners: readonly OwnerDiff[];
-  /** Of so many owners both sides' sums were compared and found equal, and no record was looked at. */
+  /** The number of owners whose sums were equal on both sides, so that no record was compared. */
   readonly bySums: number;
-  /** What it took. */
+  /** Its cost. */
   readonly requests: number;
   readonly bytes: number;
 }

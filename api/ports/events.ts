@@ -1,7 +1,7 @@
 import type { Principal } from '../access.ts';
 import type { JsonObject } from './jobs.ts';
 
-/** Who may see an event; without any of these everybody who may read. */
+/** Who may see an event; without any of these, everybody who may read. */
 export interface Audience {
   /** Record key of the conversation whose listeners it is for; it never shows in the feed of all events. */
   readonly conversation?: string;
@@ -11,9 +11,9 @@ export interface Audience {
   readonly partyOnly?: boolean;
 }
 
-/** An event as told to clients. */
+/** An event as delivered to clients. */
 export interface DeliverableEvent {
-  /** Grows for ever in its log and is never given twice; absent for what is relayed and not kept. */
+  /** Increases in its log and is never given twice; absent for what is forwarded and not stored. */
   readonly id?: number;
   readonly type: string;
   readonly data: JsonObject;
@@ -28,15 +28,14 @@ export interface EventSubscription {
 }
 
 /**
- * The events for everybody, and those that are for some only. Each log has numbers of its own: whoever may hear the one alone learns
- * from its numbers nothing of what happens in the other.
+ * Public and private events. Each log has its own numbers: a listener of the public one learns nothing of the private one from them.
  */
 export type EventLogName = 'public' | 'private';
 
 /** The last event that somebody has had of each log. */
 export type EventPlace = { readonly [log in EventLogName]?: number };
 
-/** What is to be told, and from where on. */
+/** The events to deliver, and the position to start from. */
 export interface EventWish {
   /** Logs in which there may be something for this listener. */
   readonly logs: readonly EventLogName[];
@@ -47,8 +46,8 @@ export interface EventWish {
 /** What the event routes need of the node. */
 export interface EventsPort {
   /**
-   * Of each log replays what is kept after the place in it, then tells what happens; without a place only what happens from now on.
-   * When something after it is no longer kept, an event `reset` `{oldest}` comes first. In order within a log.
+   * Replays the stored events of each log after the position in it, then delivers new ones; without a position only new ones. When
+   * something after it is no longer stored, an event `reset` `{oldest}` comes first. In order within a log.
    */
   subscribe(
     wish: EventWish,
@@ -56,11 +55,11 @@ export interface EventsPort {
   ): EventSubscription;
   /** The newest event of each log. */
   newest(): Readonly<Record<EventLogName, number>>;
-  /** A number of the private log as text that tells nothing of it, not even whether it is the same as another. */
+  /** A number of the private log, encrypted as text that reveals nothing, not even whether it is the same as another. */
   encryptPlace(place: number): string;
-  /** Undefined for a text that is none. */
+  /** Undefined for any other text. */
   decryptPlace(text: string): number | undefined;
-  /** Tells a piece of a message being written to those who listen to the conversation; it is not kept. */
+  /** Forwards a piece of a message being written to listeners of the conversation; it is not stored. */
   relayToken(conversation: string, token: { readonly id: string; readonly token: string }): void;
   /** Record key of a conversation by its public id, when the caller takes part in it or is an operator; otherwise undefined. */
   mayHear(principal: Principal, conversationId: string): Promise<string | undefined>;

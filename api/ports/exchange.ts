@@ -10,7 +10,7 @@ import type { Channel } from '../../protocols/wire/ids.ts';
 import type { OnUnread } from '../../protocols/unread.ts';
 import type { ImportTotals, SyncSource, SyncTarget, WorkerOutcome } from './sync-target.ts';
 
-/** A place in this node's own change order; another generation means that everything derived was made anew. */
+/** A position in this node's own change order; another generation means that everything was derived again. */
 export interface ChangePosition {
   readonly generation: string;
   readonly change: number;
@@ -19,7 +19,10 @@ export interface ChangePosition {
 /** The change order, for exports that begin where the last one ended. */
 export interface ChangeReader {
   now(): Promise<ChangePosition>;
-  /** Records changed after a place, in that order, each once and as it stands now; those that ended are among them, and those whose rows are damaged are told of. */
+  /**
+   * Records changed after a position, in that order, each once and in its current state; ended ones are included, and those whose
+   * rows are damaged are reported.
+   */
   since(change: number, onUnread?: OnUnread): AsyncGenerator<RecordState>;
 }
 
@@ -66,7 +69,7 @@ export interface ExchangePort {
     body: AsyncIterable<Uint8Array>,
     options: { readonly force: boolean; readonly signal?: AbortSignal },
   ): Promise<ImportTotals & { readonly sha256: string }>;
-  /** For workers in other processes. Nothing that one says of a sync is held against the source. */
+  /** For workers in other processes. Nothing that one reports of a sync is held against the source. */
   readonly worker: Omit<SyncTarget, 'importLegacy' | 'noteSync'> & {
     noteSync(id: string, outcome: WorkerOutcome): Promise<void>;
   };

@@ -2,11 +2,11 @@ import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { TakenItems } from '../../protocols/mycelium/take-items.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
-/** What became of items out of a file. */
+/** The outcome for items of a file. */
 export interface CarriedItems extends TakenItems {
   /** Authors that are not registered here, and how many entries of theirs were left. */
   strangers: Record<string, number>;
-  /** The first item that no honest node could have written; nothing after it was looked at. */
+  /** The first item that no honest node could have written; nothing after it was processed. */
   rejected?: { readonly index: number; readonly code: string };
 }
 

@@ -1,4 +1,4 @@
-/** What goes of a revoked node, and what stays. Bytes are those of entries as signed. */
+/** What is removed of a revoked node, and what is kept. Bytes are those of entries as signed. */
 export interface Forgotten {
   readonly id: string;
   readonly entries: number;
@@ -9,7 +9,7 @@ export interface Forgotten {
   readonly keptBytes: number;
   /** Items of an old back end. */
   readonly items: number;
-  /** What the database takes up less on the disk; 0 of a dry run. */
+  /** How much smaller the database is on disk; 0 for a dry run. */
   readonly freedBytes: number;
 }
 
@@ -28,7 +28,7 @@ type Progress = (done: number, total: number) => void;
 export interface ForgetPort {
   /** Throws `node-unknown`, and `node-state` for a node that is not revoked. */
   check(id: string): void;
-  /** What would go. Throws as `check` does. */
+  /** What would be removed. Throws as `check` does. */
   look(id: string, onProgress: Progress): Promise<Forgotten>;
   /** Drops it; once begun it is finished, after a restart too. Throws as `check` does, and `busy` while another is under way. */
   run(id: string, onProgress: Progress): Promise<Forgotten>;

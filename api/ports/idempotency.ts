@@ -5,7 +5,7 @@ export interface StoredAnswer {
   readonly body?: string;
 }
 
-/** What is known of a request that names an Idempotency-Key. */
+/** The state of a request with an Idempotency-Key. */
 export type IdempotencyState =
   /** Carry it out; the node has noted that it has begun. */
   | { readonly kind: 'begun' }
@@ -15,12 +15,12 @@ export type IdempotencyState =
   /** The key was used with another body. */
   | { readonly kind: 'mismatch' };
 
-/** The table behind `Idempotency-Key`. `id` stands for caller, route and key together and begins with `<caller>.`, `bodyHash` for the body. */
+/** The table of `Idempotency-Key`. `id` identifies caller, route and key together and begins with `<caller>.`, `bodyHash` the body. */
 export interface IdempotencyTable {
   /** Notes the request before it is carried out. Throws `storage-failed`, `disk-full`. */
   begin(id: string, bodyHash: string): Promise<IdempotencyState>;
-  /** Keeps the answer; resolves when it is on disk, so that what a client was told holds after a crash. */
+  /** Stores the response; resolves when it is on disk, so that what a client was told holds after a crash. */
   finish(id: string, answer: StoredAnswer): Promise<void>;
-  /** Ends a request that has no answer to keep. With `forget` nothing of it was done, and the key is free again. */
+  /** Ends a request without a response to store. With `forget`, nothing of it was done, and the key is free again. */
   release(id: string, forget: boolean): Promise<void>;
 }

@@ -50,7 +50,7 @@ export interface ClaimedJob {
   readonly leaseMs: number;
 }
 
-/** Attempts at jobs, by whoever works on them. What was superseded or has ended otherwise throws `attempt-over`. */
+/** Attempts at jobs, by any worker. What was superseded or has ended otherwise throws `attempt-over`. */
 export interface JobAttempts {
   /** Throws `not-found`, `job-ended`, `job-claimed`, `job-not-due`. */
   claim(id: string): Promise<ClaimedJob>;
@@ -64,7 +64,7 @@ export interface JobAttempts {
     attempt: string,
     error: { readonly code: string; readonly message: string; readonly final?: boolean | undefined },
   ): Promise<Job>;
-  /** Gives it back undone, as when a worker is told to stop; the attempt does not count. */
+  /** Returns it undone, as when a worker is told to stop; the attempt does not count. */
   release(id: string, attempt: string): Promise<void>;
 }
 
@@ -73,7 +73,7 @@ export interface JobsPort {
   get(id: string): Promise<Job | undefined>;
   /** Newest first. */
   list(query: JobQuery): Promise<{ readonly jobs: readonly Job[]; readonly cursor?: string }>;
-  /** Begins a dead job anew; throws `not-found`, `job-not-dead`. */
+  /** Restarts a dead job; throws `not-found`, `job-not-dead`. */
   retry(id: string): Promise<Job>;
   counts(): Readonly<Record<JobState, number>>;
   health(): JobHealth;
@@ -104,7 +104,7 @@ export const OPERATOR_USER = 'operator';
 export interface NoticeLanguage {
   /** BCP 47. */
   readonly tag: string;
-  /** What its speakers call it. */
+  /** The name of the language in itself. */
   readonly name: string;
   /** Whether a speaker has signed the texts. */
   readonly reviewed: boolean;

@@ -8,7 +8,10 @@ export interface MetricsPort {
   /** A request was refused with this code. */
   refused(code: string): void;
   readonly streams: SseWatch;
-  /** What the caller may see, in the text format that `contentType` names: figures that private channels move only with the whole. */
+  /**
+   * What the caller may see, in the text format of `contentType`: figures that depend on private channels only for those with full
+   * access.
+   */
   text(sees: Sees): Promise<string>;
   readonly contentType: string;
 }

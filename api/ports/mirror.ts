@@ -17,7 +17,7 @@ export interface MirrorStatus {
   /** In words, with what to do; empty when all is well. */
   readonly detail: string;
   readonly prefix: string;
-  /** Who writes to the tables, as they say; null when nobody does, or it cannot be asked. */
+  /** Who writes to the tables, according to them; null when nobody does, or they cannot be read. */
   readonly holder: { readonly peerId: string; readonly incarnation: number; readonly seenAt: number } | null;
   readonly incarnation: number;
   readonly pending: number;
@@ -37,7 +37,7 @@ export interface MirrorStatus {
   readonly repairDue: boolean;
 }
 
-/** What a check of the tables finds, as it goes. */
+/** The findings of a check of the tables, as they appear. */
 export type MirrorStep =
   | { readonly kind: 'progress'; readonly progress: { readonly done: number; readonly total: number } }
   | {
@@ -56,7 +56,7 @@ export type MirrorStep =
       };
     };
 
-/** The mirror as its operator sees it. All but `status` throw `mirror-off` where there is none. */
+/** The mirror, for its operator. All but `status` throw `mirror-off` where there is none. */
 export interface MirrorPort {
   status(): Promise<MirrorStatus>;
   /** Makes the tables that are missing; their names. */

@@ -1,4 +1,4 @@
-/** What one node's entries may take up here, and what they do. */
+/** The limit for one node's entries here, and their actual size. */
 export interface NodeQuota {
   readonly id: string;
   /** In force now, MiB; 0: no bound. */

@@ -3,7 +3,7 @@ import type { NodeAction, NodeStatus } from '../../protocols/registry/node-statu
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
-/** This node as it tells everybody; with a nonce also a proof of it, signed by the node key, base64url. */
+/** This node's public identity; with a nonce also a proof of it, signed by the node key, base64url. */
 export interface NodeIdentityAnswer {
   readonly peerId: string;
   readonly name: string;
@@ -26,7 +26,7 @@ export interface NodeEntry {
   readonly region: string;
   readonly name: string;
   readonly status: NodeStatus;
-  /** Undefined for a node that tells none. */
+  /** Undefined for a node that does not announce any. */
   readonly schemaVersion: number | undefined;
   readonly registeredAt: number;
   /** Milliseconds since 1970; 0 before the first. */
@@ -39,7 +39,7 @@ export interface NodeEntry {
   readonly online: boolean;
   /** When it was last heard from since this process began, milliseconds since 1970. */
   readonly lastContactAt: number | undefined;
-  /** Entries it has shown that are lacking here. */
+  /** Entries it has shown that are missing here. */
   readonly lag: number | undefined;
   /** Collections that only one of the two versions knows, or in another op version: they are in no comparison of digests. */
   readonly notCompared: readonly NotCompared[];
@@ -49,22 +49,22 @@ export interface NodeEntry {
   readonly users: number;
   /** In this node's words. */
   readonly error: string | undefined;
-  /** What ended its last sync. */
+  /** The error of its last sync. */
   readonly errorCode?: string | undefined;
 }
 
-/** What the operator alone sees. */
+/** What only the operator sees. */
 export interface PrivateNodeEntry extends NodeEntry {
   readonly contactEmail: string | undefined;
   readonly tlsFingerprint: string;
   readonly multiaddrs: readonly string[];
-  /** Ids of the registration keys it came with; empty when it came by the operator's hand alone. */
+  /** Ids of the registration keys it registered with; empty when the operator alone registered it. */
   readonly keys: readonly string[];
 }
 
 /** A request to be registered here. Without a statement it is the guide's plain `curl`. */
 export interface RegisterRequest {
-  /** Empty only beside a statement: a node that nobody can reach over HTTP. */
+  /** Empty only with a statement: a node that cannot be reached over HTTP. */
   readonly nodeUrl?: string | undefined;
   readonly region?: string | undefined;
   readonly contactEmail?: string | undefined;
@@ -76,19 +76,19 @@ export interface RegisterRequest {
   readonly tlsFingerprint?: string | undefined;
   /** The signed registration, base64url. */
   readonly statement?: string | undefined;
-  /** Whose key it came with; undefined for the operator's. */
+  /** The user of its key; undefined for the operator's. */
   readonly by?: string | undefined;
   /** That key; undefined for the operator's hand. */
   readonly key?: RegistrationKey | undefined;
 }
 
-/** How much is told of nodes: what is public, or all that this node's operator may know. */
+/** How much is shown of nodes: what is public, or everything that this node's operator may know. */
 export type Sees = 'public' | 'whole';
 
 /** What the registration routes need of the node. */
 export interface RegistrationPort {
   identity(nonce?: string): NodeIdentityAnswer;
-  /** Figures of private channels, `lag` and `transactions`, only for who sees the whole. */
+  /** Figures of private channels, `lag` and `transactions`, only for callers with full access. */
   nodes(sees: Sees): Promise<readonly NodeEntry[]>;
   /** Throws `node-unknown`. */
   node(id: string): Promise<PrivateNodeEntry>;
@@ -105,6 +105,6 @@ export interface RegistrationPort {
    * That key is kept and never shown. Throws `fields-invalid` for a key that cannot be one, or that an agrinetd has no use for.
    */
   add(url: string, region: string, contactEmail: string | undefined, key?: string | null): Promise<NodeEntry>;
-  /** Throws `node-unknown`, `node-state`; approving asks the node who it is, revoking ends the keys it came with. */
+  /** Throws `node-unknown`, `node-state`; approving asks the node for its identity, revoking revokes the keys it registered with. */
   change(id: string, action: NodeAction): Promise<PrivateNodeEntry>;
 }

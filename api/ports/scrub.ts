@@ -1,12 +1,12 @@
-/** What one pass found, by table; all but `beyond` was mended. Times in milliseconds since 1970. */
+/** The findings of one pass, by table; everything but `beyond` was repaired. Times in milliseconds since 1970. */
 export interface ScrubPass {
   readonly startedAt: number;
   readonly endedAt: number | undefined;
   readonly rows: number;
   readonly wrong: Readonly<Record<string, number>>;
-  /** Entries and what rests on them that cannot be read: only a rebuild, and peers, bring them back. */
+  /** Entries, and what depends on them, that cannot be read: only a rebuild, and peers, restore them. */
   readonly beyond: number;
-  /** Records with too many changes to be derived anew. */
+  /** Records with too many changes to be derived again. */
   readonly unchecked: number;
 }
 

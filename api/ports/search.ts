@@ -8,7 +8,7 @@ export interface Span {
   readonly to?: number | undefined;
 }
 
-/** What is searched for, beside the filters that every list has. */
+/** The criteria of a search in addition to the filters of every list. */
 export interface SearchQuery {
   readonly clauses: readonly Clause[];
   readonly price?: Span | undefined;
@@ -17,7 +17,7 @@ export interface SearchQuery {
 }
 
 export interface SearchPort {
-  /** `isBehind`: not all listings are in the index yet. Throws `busy` while a part of it is being made anew. */
+  /** `isBehind`: not all listings are in the index yet. Throws `busy` while a part of it is being rebuilt. */
   page(
     search: SearchQuery,
     query: ListQuery,

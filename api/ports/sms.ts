@@ -1,7 +1,7 @@
 /** A message as Twilio posts it. */
 export interface SmsRequest {
   readonly form: URLSearchParams;
-  /** Path and query as they came. */
+  /** Path and query as received. */
   readonly path: string;
   /** `X-Twilio-Signature`; empty without one. */
   readonly signature: string;

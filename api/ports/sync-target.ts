@@ -28,7 +28,7 @@ export interface SignedRequest {
   readonly body?: Uint8Array;
 }
 
-/** A source with all that it is asked with: for whoever asks it, and nobody else. */
+/** A source with everything needed to ask it: for the process that asks it, and nobody else. */
 export type AskedSource =
   | (Extract<SyncSource, { kind: 'agrinetd' }> & {
       /** For its frontier. */
@@ -41,7 +41,7 @@ export type AskedSource =
       readonly etag?: string | undefined;
     });
 
-/** What an import or a legacy pull did. */
+/** The result of an import or a legacy pull. */
 export interface ImportTotals {
   imported: number;
   unchanged: number;
@@ -53,7 +53,7 @@ export interface ImportTotals {
 /** How a sync ended; kept per source. */
 export interface SyncOutcome {
   readonly received: number;
-  /** How many of them came in private channels. */
+  /** How many of them are in private channels. */
   readonly receivedPrivate?: number;
   readonly imported: number;
   readonly unchanged: number;
@@ -65,18 +65,21 @@ export interface SyncOutcome {
   readonly error?: { readonly code: ErrorCode; readonly message: string };
 }
 
-/** The same as a worker tells it: of an error only the code, since it is shown to everybody. */
+/** The same as a worker reports it: of an error only the code, since it is shown to everybody. */
 export interface WorkerOutcome extends Omit<SyncOutcome, 'error'> {
   readonly error?: { readonly code: ErrorCode };
 }
 
-/** What a sync needs of the node, so narrow that it can be the node in this process or one behind HTTP. */
+/** What a sync needs of the node, narrow enough to be the node in this process or one behind HTTP. */
 export interface SyncTarget {
   /** An active registered node with an address, by its id. Throws `peer-distrusted` for one that is left alone for a while. */
   source(id: string): Promise<AskedSource | undefined>;
   /** Feeds of which the source shows something that is missing here. Throws `source-unknown`. */
   plan(id: string, pages: AsyncIterable<FrontierPage>): Promise<readonly FeedName[]>;
-  /** What to ask the source for, of the epochs from `from` on: made and signed now. Throws `source-unknown`, `peer-distrusted`. */
+  /**
+   * What to request from the source, of the epochs from `from` on: created and signed now. Throws `source-unknown`,
+   * `peer-distrusted`.
+   */
   rangeRequest(id: string, feed: FeedName, from?: string): Promise<NextRange<SignedRequest>>;
   /** Takes entries in through the ledger. Throws `source-unknown`, and `peer-sent-invalid` for one that was not asked for or does not hold. */
   receive(id: string, feed: FeedName, items: readonly RangeItem[]): Promise<TakenItems>;

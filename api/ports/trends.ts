@@ -5,11 +5,11 @@ import type { RecordKey } from '../../protocols/wire/ids.ts';
 
 /** A report on the prices of this node. */
 export interface HeldReport extends TrendReport {
-  /** The oldest prices, beyond what is read at all, and those that cannot be read. */
+  /** The oldest prices, beyond the limit of what is read, and those that cannot be read. */
   readonly leftOut: number;
 }
 
-/** What a report is about. */
+/** The options of a report. */
 export type ReportQuery = Omit<TrendQuery, 'until'>;
 
 /** A producer who has been rated, for `/trends/top-rated`. */
@@ -40,9 +40,9 @@ export interface Transaction {
   readonly ours: boolean;
 }
 
-/** What became of the wish to publish. */
+/** The outcome of publishing. */
 export interface Published {
-  /** The snapshot that stands: the new one, or the last. */
+  /** The current snapshot: the new one, or the last. */
   readonly id: string | undefined;
   readonly published: boolean;
   /** Why not. */
@@ -59,7 +59,7 @@ export interface ListingCounts {
   readonly byRegion: ReadonlyMap<string, number>;
 }
 
-/** What the routes of trends need beside the records. */
+/** What the routes of trends need besides the records. */
 export interface TrendsPort {
   /** The strongest signals alone, at most twenty. Of many prices that have changed since it may be the last report. */
   report(query: ReportQuery): Promise<HeldReport>;

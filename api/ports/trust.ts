@@ -7,7 +7,7 @@ import type { Rating } from '../../protocols/market/rating.ts';
 import type { Ratings } from '../../protocols/market/ratings.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
-/** How a node does as a peer: shown beside its reputation, and never a part of it. */
+/** How reliable a node is as a peer: shown with its reputation, but never part of it. */
 export interface Reliability {
   readonly syncs: number;
   readonly syncsFailed: number;
@@ -40,14 +40,14 @@ export type RatingsPort = RatingSubmission &
     reasonOf(rating: Rating, actor: Actor): Promise<string | undefined>;
   };
 
-/** What of others' records is shown here. */
+/** Which of others' records are shown here. */
 export interface FencePort {
   /** Why a record of this owner, a peer id or `legacy:<origin>`, stays outside; own ones never do. */
   reason(owner: string, fields: Readonly<Record<string, unknown>>): FenceReason | undefined;
   /** Whether there is any fence. */
   readonly active: boolean;
-  /** In words: `off`, a circle, or so many polygons. */
+  /** In words: `off`, a circle, or the number of polygons. */
   describe(node?: string): string;
-  /** A fence for what comes from a node; `default` is GEOFENCE again. Throws `fence-malformed`. */
+  /** A fence for records from a node; `default` restores GEOFENCE. Throws `fence-malformed`. */
   set(node: string, fence: string | Readonly<Record<string, unknown>>): Promise<void>;
 }

@@ -5,7 +5,7 @@ export interface QuietHours {
   readonly timeZone: string;
 }
 
-/** What somebody is told of; every notice is of one kind. */
+/** Kinds of notices; every notice is of one kind. */
 export const NOTICE_KINDS = [
   'message',
   'proposal',
@@ -22,7 +22,7 @@ export const NOTICE_KINDS = [
 ] as const;
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
-/** What becomes of the SMS of a notice. `unknown`: whether it was sent cannot be told, and it is not sent again. */
+/** The state of the SMS of a notice. `unknown`: whether it was sent is not known, and it is not sent again. */
 export const SMS_STATES = ['queued', 'sending', 'sent', 'unknown', 'failed'] as const;
 
 /** What a user or the operator may set. */
@@ -38,7 +38,7 @@ export interface UserFields {
   readonly quietHours?: QuietHours;
   /** False: no SMS, whatever happens. */
   readonly sms?: boolean;
-  /** Kinds of notices that only stand in the list of notifications. */
+  /** Kinds of notices that are only in the list of notifications. */
   readonly muted?: readonly NoticeKind[];
 }
 
@@ -63,17 +63,17 @@ export interface User extends UserFields {
   readonly updatedAt?: number;
 }
 
-/** A change: null takes a field away, what is absent stays. */
+/** A change: null removes a field, an absent one stays. */
 export type UserChange = { readonly [F in keyof UserFields]: UserFields[F] | null | undefined };
 
-/** The node's own users: who has a key of it or is entered here. Where users come with tokens, anybody may be one. */
+/** The node's own users: those with a key, or with an entry here. Where users have tokens, anybody may be one. */
 export interface UsersPort {
   /** By id. `cursor` is the last id of the page before. */
   list(limit: number, cursor?: string): { readonly users: readonly User[]; readonly cursor?: string };
   /** Throws `user-unknown`. */
   get(id: string): User;
-  /** Enters a user, or changes what is said of one; on disk when it resolves. Throws `users-full`. */
+  /** Creates or changes the entry of a user; on disk when it resolves. Throws `users-full`. */
   change(id: string, change: UserChange): Promise<User>;
-  /** Takes away what is said of a user; its keys stay. Throws `user-unknown`. */
+  /** Removes the entry of a user; its keys stay. Throws `user-unknown`. */
   remove(id: string): Promise<void>;
 }

@@ -3,7 +3,7 @@ import type { ListingQuery } from '../listing-query.ts';
 /** A search that a user has saved, as its user gave it. */
 export interface WantDraft {
   readonly userId: string;
-  /** What its user calls it. */
+  /** The user's name for it. */
   readonly label?: string | undefined;
   /** When it ends, milliseconds since 1970. */
   readonly until?: number | undefined;
@@ -22,7 +22,7 @@ export interface WantPage {
   readonly cursor?: string;
 }
 
-/** Searches that users have saved: whoever has one is told of each listing that it finds from then on, once. */
+/** Saved searches: a user with one is notified of each listing that matches from then on, once. */
 export interface WantsPort {
   /** Of one user, the oldest first. `cursor` is the id of the last of the page before. */
   list(userId: string, limit: number, cursor?: string): Promise<WantPage>;

@@ -104,7 +104,7 @@ const ping = step('/{id}/pings', 'createContractPing', 'Report delivery progress
   attachments: z.array(JsonValue).max(64).optional(),
 });
 
-/** What a party does with a contract: each step is signed by its node, pings are news. */
+/** A party's steps: each is signed by its node; pings report progress. */
 export function contractStepRoutes({ self, contracts }: Omit<ContractsContext, 'leftOut'>) {
   const keyIn = (id: string) => keyOf(id, self, 'contracts');
   async function stepped(id: string, principal: Principal, request: StepRequest) {

@@ -143,7 +143,7 @@ function opened<B extends { validUntil?: string | number | undefined }>(body: B)
   return { ...body, validUntil: endOf(body.validUntil) };
 }
 
-/** Beside the contracts themselves stands the old name of their beginning. */
+/** The old name for creating a contract is an additional route. */
 export function oldContractRoutes({ contracts }: ContractsContext) {
   return router().openapi(createOld, async (c) => {
     const view = await contracts.create(

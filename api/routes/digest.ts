@@ -185,7 +185,7 @@ const ops = route('operator', {
   responses: { 200: json(OpPage, 'A page of operations.') },
 });
 
-/** What this node holds and whom it knows. */
+/** What this node holds and which peers it knows. */
 export function digestRoutes(
   node: Pick<ApiContext, 'digest' | 'digestBranch' | 'exchange' | 'peers' | 'reader'>,
 ) {
@@ -216,7 +216,7 @@ export function digestRoutes(
     });
 }
 
-/** An owner as it is told; since when as a text. */
+/** An owner as shown; the time as text. */
 function shownOwner({ frontier, digest: total, collections, forgotten }: OwnerDigest) {
   const gap = forgotten && { ...forgotten, since: isoTime(forgotten.since) };
   return {

@@ -26,7 +26,7 @@ const erase = route('write', {
   codes: ['evidence-kept', 'record-ended'],
 });
 
-/** Mounted beside the other routes of messages. */
+/** Mounted with the other routes of messages. */
 export function erasureRoutes({ erasure }: { readonly erasure: ErasurePort }) {
   return router().openapi(erase, async (c) => {
     const { conversationId, messageId } = c.req.valid('param');

@@ -14,7 +14,7 @@ import { SseStreams, type SseLimits, type SseWatch } from '../sse.ts';
 
 const tags = ['Events'];
 const SSE = 'text/event-stream';
-/** EventSource can send no headers, so here, and only here, a key may stand in the query. */
+/** EventSource can send no headers, so here, and only here, a key may be in the query. */
 const keyQuery = {
   'x-api-key': z
     .string()
@@ -27,7 +27,7 @@ const headers = z.object({
     description: 'ID of the last event received; the stream resumes after it, or sends `reset`.',
   }),
 });
-/** What there is to be told of. */
+/** The events that exist. */
 const TYPES: readonly string[] = [
   'conflict',
   'contract.update',
@@ -106,7 +106,7 @@ const tokens = route('write', {
   responses: { 202: json(z.object({ relayed: z.literal(true) }).openapi('RelayedToken'), 'Relayed.') },
 });
 
-/** What the routes take beside the port. */
+/** What the routes use in addition to the port. */
 export interface EventRoutesContext {
   readonly env: Pick<Env, 'monotonic' | 'after'>;
   readonly events: EventsPort;
@@ -149,7 +149,7 @@ export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesCo
       const chosen = types === undefined ? undefined : new Set(types.split(','));
       const wants = (event: DeliverableEvent): boolean =>
         (chosen === undefined || chosen.has(event.type)) && maySee(principal, event);
-      // Of the other log there is nothing for whoever has no key.
+      // Callers without a key get nothing of the other log.
       const logs: EventLogName[] = principal.id === 'anonymous' ? ['public'] : ['public', 'private'];
       return listen(c, logs, c.req.valid('header')['last-event-id'], wants);
     })
@@ -166,7 +166,7 @@ export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesCo
     });
 }
 
-/** Whether an event is for this caller's feed of all events. What is said in conversations has streams of its own. */
+/** Whether an event is for this caller's feed of all events. Conversations have streams of their own. */
 export function maySee(principal: Principal, { audience }: DeliverableEvent): boolean {
   if (audience === undefined) return true;
   if (audience.conversation !== undefined) return false;

@@ -15,7 +15,7 @@ import { Shown } from '../left-out.ts';
 
 const NDJSON = 'application/x-ndjson';
 
-/** Somebody whom others have rated; nothing else is told of anybody. */
+/** A user whom others have rated; nothing else of any user is shown. */
 const ExportedUser = z
   .object({
     id: text('`user@peer-id`.'),
@@ -114,7 +114,7 @@ export function exportRoutes(
     const shown = new Shown(node.leftOut);
     const extent: ExportExtent = { from: placeOf(since, end), end, owner, shown };
     const lines = wantsLines(c.req.header('accept'));
-    // Scores are seen from here: who is registered is a part of what is told.
+    // Scores are computed by this node: its registry is one of the inputs.
     const state = [end, extent.from, owner, lines, SCHEMA_VERSION, node.trust.roots()];
     const etag = `"${sha256Hex(JSON.stringify(state)).slice(0, 32)}"`;
     const headers = { etag, vary: 'accept', 'content-type': lines ? NDJSON : 'application/json' };
@@ -131,7 +131,7 @@ async function* encoded(texts: AsyncGenerator<string>): AsyncGenerator<Uint8Arra
   for await (const text of texts) yield encoder.encode(text);
 }
 
-/** Where a cursor stands in this generation; nothing for one of another, which gets everything. Throws `query-invalid`. */
+/** The position of a cursor in this generation; undefined for one of another, which gets everything. Throws `query-invalid`. */
 function placeOf(since: string | undefined, end: ChangePosition): number | undefined {
   if (since === undefined || since === '') return undefined;
   const [, generation, change] = /^([0-9a-f]{1,32})\.([0-9a-z]{1,9})$/.exec(since) ?? [];

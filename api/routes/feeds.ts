@@ -141,7 +141,7 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
   const { feeds } = node.exchange;
   const turns = new FrontierTurns(FRONTIER_SEQUENCE_LIMITS.sequencePages, node.env.random);
 
-  /** Throws `forbidden` for whoever may not hold the channel, whether it exists or not. */
+  /** Throws `forbidden` for callers who may not hold the channel, whether it exists or not. */
   function answer(request: RangeRequest, signer: PeerId | undefined): Response {
     if (request.channel !== 'public' && (signer === undefined || !feeds.mayHold(signer, request.channel)))
       throw new AgrinetError(
@@ -191,7 +191,7 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
     });
 }
 
-/** What can be compared with somebody who knows these collections: with who does not say, all that this node knows. */
+/** What can be compared with a caller who knows these collections; without any given, everything that this node knows. */
 function coversOf(knows: string | undefined): Coverage {
   return knows === undefined
     ? OWN_COVERAGE
@@ -222,7 +222,7 @@ function rangeRequestOf(have: string | undefined, author: PeerId, channelText: s
   return { author, channel: channelText, have: [] };
 }
 
-/** Undefined is a text that is no base64url. Throws `query-invalid`. */
+/** Undefined for a text that is not base64url. Throws `query-invalid`. */
 function decoded(data: Uint8Array | undefined, author: PeerId, channelText: string): RangeRequest {
   const invalid = (cause?: unknown): AgrinetError =>
     new AgrinetError('query-invalid', 'have: must be a range request in base64url, see protocols/README.md', {

@@ -46,7 +46,7 @@ const JobHealth = z
   })
   .openapi('JobHealth');
 
-/** What a worker tells: few and small, since every one is kept. */
+/** Progress reports of a worker: few and small, since every one is stored. */
 const told = z
   .record(z.string().max(64), z.union([z.string().max(2048), z.number(), z.boolean(), z.null()]))
   .refine((fields) => Object.keys(fields).length <= 32, 'must have at most 32 fields')

@@ -240,7 +240,7 @@ export function keyRoutes({ keys }: { readonly keys: Keys }) {
     });
 }
 
-/** Refuses who sent no credentials: these two routes are open to every scope, but not to nobody. */
+/** Refuses callers without credentials: these two routes are open to every scope, but not to anonymous callers. */
 function known(principal: Principal): Principal {
   if (principal.id === 'anonymous') throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
   return principal;

@@ -38,7 +38,7 @@ const createBody = jsonInput(
     { name: 'ListingCreate', described, required },
     {
       coordinates: coordinates('string'),
-      // What is none is `id-invalid`, as the catalogue says.
+      // Anything else is `id-invalid`, thrown by the catalogue.
       id: z.unknown().optional().openapi({
         type: 'string',
         maxLength: 64,
@@ -250,7 +250,7 @@ export function listingRoutes(node: ApiContext) {
       const principal = c.get('principal');
       const fields = c.req.valid('json');
       const key = await own.changeable(c.req.valid('param').id, principal);
-      // Also a number or null in its place: whoever writes cannot give its listing to another, or to nobody.
+      // Also a number or null in its place, so that nobody can assign a listing to another user, or to none.
       const patch = fields['userId'] === undefined ? fields : forUser(fields, principal);
       return c.json(listingJson((await node.catalogue.patch(key, patch)).state), 200);
     })

@@ -121,7 +121,7 @@ export interface MessageRoutesContext {
 }
 
 export function messageRoutes({ self, conversations, leftOut }: MessageRoutesContext) {
-  /** Whom the caller speaks for; throws `forbidden`, and `fields-invalid` when nobody is named. */
+  /** The user for whom the caller acts; throws `forbidden`, and `fields-invalid` when none is named. */
   function speaker(principal: Principal, named: string | null | undefined, field: string): string {
     const party = parseParty(named);
     if (party !== undefined && party.node !== self)

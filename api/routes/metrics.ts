@@ -12,7 +12,7 @@ const metrics = route('read', {
   responses: { 200: media('Prometheus text format 0.0.4.', 'text/plain') },
 });
 
-/** What Prometheus scrapes. */
+/** The figures for Prometheus. */
 export function metricsRoutes({ metrics: port }: { readonly metrics: MetricsPort }) {
   return router().openapi(metrics, async (c) =>
     c.body(await port.text(seesOf(c.get('principal'))), 200, { 'content-type': port.contentType }),

@@ -135,7 +135,7 @@ export function mirrorRoutes({ mirror, log }: Pick<ApiContext, 'mirror' | 'log'>
       return c.body(await lines(steps), 200, { 'content-type': NDJSON });
     });
 
-  /** What is refused before the first step is refused with its status. */
+  /** Errors before the first step are answered with their status. */
   async function lines(steps: AsyncGenerator<MirrorStep>): Promise<ReadableStream<Uint8Array>> {
     const first = await steps.next();
     return byteStream(written(first, steps));

@@ -138,7 +138,7 @@ const fenced = route('operator', {
   codes: ['fence-malformed', 'node-unknown'],
 });
 
-/** What a revocation did to keys, in words: a node that came by the operator's hand leaves none that could be ended. */
+/** What a revocation did to keys, in words: a node that the operator registered has none to revoke. */
 function endOfKeys(keys: readonly string[]): string {
   return keys.length === 0
     ? 'the operator registered this node; there is no registration key to revoke'
@@ -152,7 +152,7 @@ export interface NodeAdminContext extends NodeForgetContext {
   readonly trust: Pick<TrustPort, 'kept' | 'reliability'>;
 }
 
-/** What the operator does about nodes. Ids in paths are URL-encoded. */
+/** The operator's actions on nodes. Ids in paths are URL-encoded. */
 export function nodeAdminRoutes(node: NodeAdminContext) {
   const { registration, quotas, fence, trust } = node;
   return router()

@@ -41,7 +41,7 @@ export interface NodeForgetContext {
 type Work = (id: string, onProgress: (done: number, total: number) => void) => Promise<Forgotten>;
 
 export function nodeForgetRoutes({ env, forget, log }: NodeForgetContext) {
-  /** What cannot be done is an answer of its own, and not a line. */
+  /** An early error is a response of its own, and not a line. */
   function lines(id: string, work: Work): ReadableStream<Uint8Array> {
     forget.check(id);
     const shown = async (onProgress: (done: number, total: number) => void): Promise<object> => {

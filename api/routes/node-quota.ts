@@ -6,7 +6,7 @@ import { count, flag, text } from '../schemas.ts';
 export const nodeParams = z.object({
   id: z.string().min(1).max(1024).openapi({ description: 'Peer ID or `legacy:<origin>`, URL-encoded.' }),
 });
-/** What a node's entries may take up here, and what they do: the operator's alone. */
+/** The limit for a node's entries here, and their actual size: for the operator alone. */
 export const QuotaJson = z
   .object({
     quotaMb: count('Quota in MiB; 0 means unlimited.'),

@@ -77,7 +77,7 @@ export const NodeRow = z
   })
   .openapi('Node');
 
-/** What others' ratings say of a node, and how it does as a peer. */
+/** Others' ratings of a node's users, and its reliability as a peer. */
 export interface NodeTrust {
   readonly trustScore: number | null;
   readonly reliability: z.output<typeof ReliabilityJson>;
@@ -89,13 +89,13 @@ export function entryJson({ id, kind, peerId, url, region, status }: NodeEntry) 
   return { nodeId: id, kind, ...(peerId === undefined ? {} : { peerId }), url, region, status };
 }
 
-/** Its own profile tells the template's fields; what the registry knows wins. */
+/** The template's fields come from its own profile; what the registry knows takes precedence. */
 export function nodeJson(
   each: NodeEntry,
   profile: RecordState['view'] | undefined,
   trust: NodeTrust,
 ): z.output<typeof NodeRow> {
-  // What a node says of its own reputation in its profile counts for nothing.
+  // A node's own statement of its reputation in its profile is ignored.
   const { trustScore } = trust;
   return {
     ...nodeTemplate(each.id, profile),

@@ -97,7 +97,7 @@ export function priceRoutes({
       const prices = shown.each(records, ({ key }) => key, priceJson);
       shown.warn(c);
       if (c.req.header('accept')?.includes('ndjson') === true) {
-        // The cursor has no place among the lines: it stands in the Link header (RFC 8288).
+        // The cursor cannot be among the lines: it is in the Link header (RFC 8288).
         if (next.cursor !== undefined)
           c.header('link', `<?${nextQuery(c.req.url, next.cursor)}>; rel="next"`);
         c.header('content-type', NDJSON);

@@ -121,7 +121,7 @@ const take = route(
           .default('false')
           .openapi({ description: 'Import it again even if it has not changed.' }),
       }),
-      // Not a zod schema: the route reads the body as a stream, and nobody before it may.
+      // Not a zod schema: the route reads the body as a stream, and nothing may read it before.
       body: {
         required: true,
         description: 'The export, up to 256 MiB.',
@@ -157,7 +157,7 @@ const legacy = route('read', {
   },
   responses: { 200: json(LegacyPage, 'A page of items of one source.') },
 });
-/** Pulls and imports, and what they brought from old nodes. */
+/** Pulls and imports, and the items they stored from old nodes. */
 export function pullRoutes({
   env,
   exchange,
@@ -208,7 +208,7 @@ export function pullRoutes({
     });
 }
 
-/** A source's name: `legacy:` and its origin, or `legacy:import` for what the operator brings. Throws `query-invalid`. */
+/** A source's name: `legacy:` and its origin, or `legacy:import` for the operator's imports. Throws `query-invalid`. */
 function sourceOf(text: string): string {
   const name = text.replace(/^legacy:/, '');
   if (name === 'import') return 'legacy:import';
@@ -219,7 +219,7 @@ function sourceOf(text: string): string {
   );
 }
 
-/** A worker brings only what registered nodes have. Throws `source-unknown`. */
+/** A worker only passes on what registered nodes have. Throws `source-unknown`. */
 function mayImport(source: string, principal: Principal, exchange: ExchangePort): void {
   if (isOperator(principal) || exchange.sources().some(({ id }) => id === source)) return;
   throw new AgrinetError(

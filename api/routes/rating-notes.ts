@@ -51,7 +51,7 @@ const step = <K extends NoteKind>(kind: K) =>
   });
 const [contest, dismiss, uphold] = [step('contest'), step('dismiss'), step('uphold')] as const;
 
-/** `/ratings/:id/…`: what is said of a rating. */
+/** `/ratings/:id/…`: notes on a rating. */
 export function ratingNoteRoutes({
   self,
   ratings,

@@ -119,7 +119,7 @@ export interface RatingViewsContext {
   readonly leftOut: NoteLeftOut;
 }
 
-/** `/ratings/…`: what is known of ratings. */
+/** `/ratings/…`: reading ratings. */
 export function ratingViewRoutes({ self, ratings, contracts, trust, leftOut }: RatingViewsContext) {
   /** What a user of this node could still rate in a contract. */
   function pendingIn({ state, held }: ContractView, party: string, rated: ReadonlySet<string>) {

@@ -231,7 +231,7 @@ const healthJson = (each: NodeEntry) => ({
   ...(each.notCompared.length === 0 ? {} : { notCompared: [...each.notCompared] }),
 });
 
-/** What the node says of itself, for others to read. */
+/** The node's public description of itself. */
 function profileRoutes({
   self,
   reader,

@@ -18,9 +18,9 @@ import { count, text } from '../schemas.ts';
 import { FeedFrontier } from './feeds.ts';
 
 /**
- * What `agrinet worker` asks of the daemon: what to fetch from a registered node, and what becomes of what it got. It has no key of the
- * node: requests are made and signed here, for the feeds of registered nodes and nothing else, and every entry and item is checked here as
- * if the daemon had fetched it.
+ * What `agrinet worker` asks of the daemon: what to fetch from a registered node, and admitting the results. It has no key of the
+ * node: requests are created and signed here, for the feeds of registered nodes and nothing else, and every entry and item is
+ * checked here as if the daemon had fetched it.
  */
 const tags = ['Workers'];
 

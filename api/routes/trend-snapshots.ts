@@ -110,7 +110,7 @@ const verify = route('write', {
   responses: { 200: json(Verification, 'The result.') },
 });
 
-/** Snapshots looked at for one page of one owner's. */
+/** Snapshots read for one page of one owner's. */
 const SCANNED = 400;
 const PAGE = 50;
 /** Verdicts kept between requests. */
@@ -174,7 +174,7 @@ function headOf(state: RecordState): z.infer<typeof Head> {
     region,
     asOf: asOf ?? null,
     inputs,
-    // As its publisher says; one that is no date is shown as the time it was signed with.
+    // According to its publisher; an invalid date is replaced by the signed time.
     publishedAt: isoTime(publishedAt <= LAST_TIME ? publishedAt : state.created[0]),
   };
 }

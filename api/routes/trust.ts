@@ -28,7 +28,7 @@ const params = z.object({
   }),
 });
 export const TRUST_LIMITS = {
-  /** Characters of `roots` and of `adjudicators`: enough for 150 peer IDs, and what fits into the request headers beside everything else. */
+  /** Characters of `roots` and of `adjudicators`: enough for 150 peer IDs, and small enough for the request headers. */
   rootsCharacters: 8192,
 } as const;
 const peers = (description: string) =>
@@ -177,7 +177,7 @@ export interface TrustContext extends Pick<ApiContext, 'env' | 'log'> {
 /** Characters of a proof that are sent at once. */
 const CHUNK = 16 * 1024;
 
-/** The text of a proof as it goes out: megabytes of it give way to others in between. */
+/** The text of a proof as sent: serialising megabytes of it yields to others in between. */
 async function* proofBytes(proof: ReputationProof, turn: CpuTurn): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   let text = '';

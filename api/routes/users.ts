@@ -18,7 +18,7 @@ const userId = z
   .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
   .openapi({ description: 'ID of the user, as in keys and tokens.' });
 const idParam = z.object({ id: userId });
-/** A line of text that says something. */
+/** A line of text that is not blank. */
 const line = (max: number, description: string) =>
   z
     .string()
@@ -138,7 +138,7 @@ const remove = route('write', {
   codes: ['user-unknown'],
 });
 
-/** Everybody may see and change its own entry, the operator all. Throws `forbidden`, whoever else exists. */
+/** A user may see and change its own entry, the operator all. Throws `forbidden`, whoever else exists. */
 function requireOwn(principal: Principal, id: string): void {
   if (!isOperator(principal) && principal.userId !== id)
     throw new AgrinetError('forbidden', `this key acts for ${principal.userId ?? 'nobody'} only`);

@@ -43,7 +43,7 @@ const given = {
   geoLong_: figure(asked.geoLong_),
   radiusKm: figure(asked.radiusKm),
 };
-/** What narrows no search. */
+/** Parameters that do not narrow a search. */
 const NOT_NARROWING: ReadonlySet<string> = new Set(['sort', 'fence']);
 
 const WantBody = z
@@ -111,7 +111,7 @@ const remove = route('write', {
   responses: { 204: { description: 'Deleted.' } },
 });
 
-/** What is asked for, without what is not given. Throws `query-invalid` when that is nothing. */
+/** The criteria that are given. Throws `query-invalid` when there are none. */
 function queryIn(names: ListingQuery): ListingQuery {
   const query = Object.fromEntries(Object.entries(names).filter(([, value = '']) => value.trim() !== ''));
   if (Object.keys(query).every((name) => NOT_NARROWING.has(name)))
