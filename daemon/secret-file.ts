@@ -2,7 +2,7 @@ import { link, mkdir, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs
 import { dirname, join } from 'node:path';
 import type { ErrorCode } from '../protocols/error-codes.ts';
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
-import { shellWord } from './shell-word.ts';
+import { shellWord } from './setting-values.ts';
 
 /** Far above any key we write; a larger file is not one of ours. */
 const MAX_BYTES = 4096;

@@ -9,7 +9,7 @@ import {
   settingsInvalid,
 } from './settings.ts';
 import { type Definition, SETTINGS } from './settings-table.ts';
-import { shellWord } from './shell-word.ts';
+import { shellWord } from './setting-values.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { AgrinetError } from '../protocols/errors.ts';
 import { editDistance } from './edit-distance.ts';
 import { type Definition, SETTINGS } from './settings-table.ts';
-import { shellWord } from './shell-word.ts';
+import { shellWord } from './setting-values.ts';
 
 type Table = typeof SETTINGS;
 type Value<D extends Definition> = D extends { fallback: string }

@@ -4,6 +4,7 @@ import { stdout } from './stdout.ts';
 import { exitCodeFor } from '../exit-codes.ts';
 import { errorText } from '../service/journal.ts';
 import { VERSION } from '../version.ts';
+import type { UsageError } from './usage-error.ts';
 
 /** In the order of the help. Only the one that is called is loaded: the others cost a quarter of a second. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -43,18 +44,18 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 /** Runs `agrinet` with these arguments. Sets the exit code of the process unless it succeeds; never throws. */
 export async function runCommandLine(words: readonly string[]): Promise<void> {
+  let wrong: UsageError | undefined;
   try {
     const program = new Command('agrinet')
       .description('The Agrinet federation daemon and its command line.')
       .version(VERSION)
-      .showHelpAfterError('Run `agrinet --help` to list all commands.')
       .configureOutput({ writeOut: (text) => stdout.write(text) })
       .exitOverride();
-    for (const load of called(words[0])) {
-      program.addCommand(below(program, await load()));
-    }
+    for (const load of called(words[0])) program.addCommand(below(program, await load()));
+    catchUsageErrors(program, (text, command) => (wrong = { text, command, words }));
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
+    if (wrong !== undefined) await tellUsage(wrong);
     process.exitCode = report(error);
   }
 }
@@ -66,6 +67,17 @@ function below(parent: Command, command: Command): Command {
   return command;
 }
 
+/** Usage errors of a command and of all that are below it. */
+function catchUsageErrors(command: Command, caught: (text: string, command: Command) => void): void {
+  command.configureOutput({ outputError: (text) => caught(text, command) });
+  for (const each of command.commands) catchUsageErrors(each, caught);
+}
+
+async function tellUsage(wrong: UsageError): Promise<void> {
+  const { usageLine } = await import('./usage-error.ts');
+  console.error(errorText(usageLine(wrong)));
+}
+
 /** The commands that `agrinet <name>` needs; all of them for help, and for an unknown name. */
 function called(name: string | undefined): (() => Promise<Command>)[] {
   if (name === '--version' || name === '-V') return [];
@@ -73,7 +85,7 @@ function called(name: string | undefined): (() => Promise<Command>)[] {
   return one === undefined ? Object.values(COMMANDS) : [one];
 }
 
-/** One line for the person, the exit code for the script. Commander has already printed its own errors. */
+/** One line for the person, the exit code for the script. Usage errors have been told already. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodeFor('usage');
   const debug = process.env['LOG_LEVEL'] === 'debug' || process.env['LOG_LEVEL'] === 'trace';

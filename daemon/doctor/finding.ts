@@ -1,4 +1,4 @@
-import { shellWord } from '../shell-word.ts';
+import { shellWord } from '../setting-values.ts';
 import { type FindingId, FINDINGS } from './findings.ts';
 
 /** `error`: something does not work or is wrong; `warning`: it will be unless somebody acts; `info`: good to know. */

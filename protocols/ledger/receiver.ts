@@ -116,6 +116,8 @@ export class Receiver {
     await effects.evaluateRemaining();
     const { accepted: entries } = intake;
     const [feeds, erasures] = [[...intake.feeds.values()], [...intake.words.values()]];
+    // Before they can be seen: what is written here in answer to them is later, whatever becomes of this batch.
+    for (const { entry } of entries) this.#parts.ledger.clock.observe(entry.header.time);
     const write = { effects, entries, feeds, erasures, local: false, sync: false };
     const { written } = await this.#parts.commits.handOver(write, turn);
     const told = written.then(() => {
@@ -127,7 +129,6 @@ export class Receiver {
 
   #accepted({ author, header }: Entry): void {
     const { ledger, epoch } = this.#parts;
-    ledger.clock.observe(header.time);
     if (author !== ledger.identity.peerId) return;
     const mine = header.epoch === epoch.id;
     const kind = mine || header.time[0] > this.#startedAt ? 'own-key-elsewhere' : 'own-entries-returned';

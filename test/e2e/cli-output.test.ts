@@ -70,11 +70,27 @@ describe('a usage error', () => {
     for (const words of all)
       for (const more of [['--no-such-option'], ['one', 'two', 'three']]) {
         const { code, stdout: said, stderr } = await agrinetHere(undefined, [...words, ...more]);
-        const isTold = /^error: [^\n]+\n(\(Did you mean [^\n]+\n)?Run `agrinet --help`[^\n]+\n$/.test(stderr);
+        const isTold = /^agrinet: [^\n]+; run: agrinet( [a-z-]+)* --help\n$/.test(stderr);
         if (code !== exitCodeFor('usage') || said !== '' || !isTold)
           wrong.push(`${[...words, ...more].join(' ')}: ${code} ${stderr}`);
       }
     expect(wrong).toEqual([]);
+  });
+
+  test.each([
+    ['statu', "unknown command 'statu' (did you mean status?); run: agrinet --help"],
+    ['nodes foo', "unknown command 'foo'; run: agrinet nodes --help"],
+    ['users foo', "unknown command 'foo'; run: agrinet users --help"],
+    [
+      'users list foo',
+      "too many arguments for 'list'. Expected 0 arguments but got 1; run: agrinet users list --help",
+    ],
+    ['keys revoke', "missing required argument 'id'; run: agrinet keys revoke --help"],
+    ['start --bad', "unknown option '--bad'; run: agrinet start --help"],
+    ['import --user', "option '--user <seller>' argument missing; run: agrinet import --help"],
+  ])('of agrinet %s says what was wrong and names the help that has more', async (line, told) => {
+    const { code, stderr } = await agrinetHere(undefined, line.split(' '));
+    expect([code, stderr]).toEqual([exitCodeFor('usage'), `agrinet: ${told}\n`]);
   });
 });
 

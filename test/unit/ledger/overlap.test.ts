@@ -12,6 +12,7 @@ import { Hand, listingOps } from '../../support/forge.ts';
 import { HeldDisk } from '../../support/held-disk.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { threadedMerger } from '../../support/merger.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
@@ -98,6 +99,25 @@ describe('while one batch is synced', () => {
     ]);
     expect([disk.most, entriesShown(), await titleShown()]).toEqual([1, [3], 'third']);
     await isTrue();
+  });
+
+  it('of received entries, what is written here meanwhile is later than they are', async () => {
+    const hand = new Hand(identityFromSeed(new Uint8Array(32).fill(3)), '00'.repeat(8));
+    const ahead = systemEnv.now() + 200_000;
+    const theirs = hand.sign(listingOps(hand.pen, 'theirs', undefined, { title: 'theirs' }), {
+      time: [ahead, 7],
+    });
+    disk.hold();
+    const received = node.ledger.receive([theirs.bytes]);
+    await disk.held();
+    const mine = write('mine');
+    await mine.drafted;
+    disk.release();
+    expect(await received).toMatchObject([{ kind: 'accept' }]);
+    await mine.done;
+    const [feed] = node.store.feeds(identity.peerId, 'public');
+    const { header } = (await node.store.entry(feed?.no ?? 0, 1)) ?? {};
+    expect(header?.time).toEqual([ahead, 8]);
   });
 
   it('what changes nothing upon it is not acknowledged before it', async () => {
