@@ -1,10 +1,5 @@
 import type { Env } from '../protocols/env.ts';
-import {
-  createRejoin,
-  type Rejoin,
-  type RejoinCause,
-  type RejoinStatus,
-} from '../protocols/mycelium/rejoin.ts';
+import { Rejoin, type RejoinCause, type RejoinStatus } from '../protocols/mycelium/rejoin.ts';
 import type { Database } from '../storage/database.ts';
 import { readRejoin, saveRejoin } from '../storage/rejoin-note.ts';
 import type { Logger } from './logger.ts';
@@ -29,7 +24,7 @@ export async function openRejoin(
   readonly stop: () => Promise<void>;
 }> {
   let saving: Promise<void> = Promise.resolve();
-  const rejoin = createRejoin({
+  const rejoin = new Rejoin({
     env,
     now,
     active,

@@ -16,29 +16,17 @@ export interface DigestTreeParts {
   readonly limits?: { readonly records: number };
 }
 
-/** Public records of an owner and collection as a tree of digests. */
-export interface DigestTrees {
-  /** Throws `busy` and `digest-too-large`. */
-  tree(owner: PeerId, collection: string): Promise<PrefixTree>;
-  branch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer>;
-  stop(): void;
-}
-
-/**
- * Trees are made from the records on disk, not from the stored sums, so that damage to either shows. One is made at a time, for all
- * callers, and kept for the following requests.
- */
-export function createDigestTrees(parts: DigestTreeParts): DigestTrees {
-  return new KeptTrees(parts);
-}
-
 interface KeptTree {
   readonly stamp: string;
   readonly tree: Promise<PrefixTree>;
   timer: Timer;
 }
 
-class KeptTrees implements DigestTrees {
+/**
+ * Public records of an owner and collection as a tree of digests. Trees are made from the records on disk, not from the stored sums, so that
+ * damage to either shows. One is made at a time, for all callers, and kept for the following requests.
+ */
+export class DigestTrees {
   readonly #parts: DigestTreeParts;
   readonly #turn: CpuTurn;
   readonly #kept = new Map<string, KeptTree>();
@@ -49,6 +37,7 @@ class KeptTrees implements DigestTrees {
     this.#turn = new CpuTurn(parts.env);
   }
 
+  /** Throws `busy` and `digest-too-large`. */
   async tree(owner: PeerId, collection: string): Promise<PrefixTree> {
     const id = `${owner}|${collection}`;
     const stamp = this.#parts.stamp(owner, collection);

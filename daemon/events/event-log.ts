@@ -14,34 +14,6 @@ export type EventData = EventRow['data'];
 /** An event without its number. */
 export type NewEvent = Pick<EventRow, 'type' | 'data' | 'audience'>;
 
-/** Numbered events of this node, for listeners. A crash may lose the last events; a number is never given to two of them. */
-export interface EventLog {
-  /**
-   * Replays the events kept after `after`, then delivers new ones. When something after it is no longer kept, an event `reset`
-   * `{oldest}` comes first. Without `after`, only new events.
-   */
-  subscribe(
-    options: { readonly after?: number; readonly wants: (event: DeliverableEvent) => boolean },
-    push: PushEvent,
-  ): EventSubscription;
-  /** The number of the newest event. */
-  newest(): number;
-  /** Numbers, delivers and stores an event. Never blocks and never throws. */
-  emit(type: string, data: EventData, audience?: Audience): void;
-  /**
-   * Numbers events and gives `write` their rows, for the one synced batch in which they are stored; delivers them once that is
-   * written, and events that happen meanwhile after them. Whether a failed batch was written is looked up when the database can be
-   * read again. Rejects when it was not: none of these numbers has been, or will be, delivered.
-   */
-  keep(events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>): Promise<void>;
-  /** Delivers an event to current listeners; it has no number and is not stored. */
-  relay(type: string, data: EventData, audience: Audience): void;
-  /** Forgets what events in memory say of the records of these names. Once it resolves none of it is written to the disk any more. */
-  forget(names: readonly string[]): Promise<void>;
-  /** Writes what is not yet written; nothing is delivered any more. */
-  close(): Promise<void>;
-}
-
 export interface EventLogOptions {
   readonly table: EventTable;
   readonly env: Pick<Env, 'now'> & TurnEnv;
@@ -80,14 +52,8 @@ export const EVENT_LIMITS: EventLimits = {
 /** Events deleted with one write at most. */
 const PRUNE = 4096;
 
-/** Opens the log on its table. Numbers are reserved ahead, so that none is delivered that could be given out again. */
-export async function createEventLog(options: EventLogOptions): Promise<EventLog> {
-  const log = new NumberedEventLog(options);
-  await log.open();
-  return log;
-}
-
-class NumberedEventLog implements EventLog {
+/** Numbered events of this node, for listeners. A crash may lose the last events; a number is never given to two of them. */
+export class EventLog {
   readonly #options: EventLogOptions;
   readonly #limits: EventLimits;
   readonly #turn: CpuTurn;
@@ -109,7 +75,14 @@ class NumberedEventLog implements EventLog {
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(options: EventLogOptions) {
+  /** Opens the log on its table. Numbers are reserved ahead, so that none is delivered that could be given out again. */
+  static async open(options: EventLogOptions): Promise<EventLog> {
+    const log = new EventLog(options);
+    await log.#open();
+    return log;
+  }
+
+  private constructor(options: EventLogOptions) {
     const { table } = options;
     this.#options = options;
     this.#limits = { ...EVENT_LIMITS, ...options.limits };
@@ -121,12 +94,13 @@ class NumberedEventLog implements EventLog {
     this.#window = new EventWindow(this.#limits, this.#next - 1);
   }
 
-  async open(): Promise<void> {
+  async #open(): Promise<void> {
     const to = this.#reservedTo + this.#limits.reserve;
     await this.#options.table.reserve(to);
     this.#reservedTo = to;
   }
 
+  /** Numbers, delivers and stores an event. Never blocks and never throws. */
   emit(type: string, data: EventData, audience?: Audience): void {
     if (this.#closed) return;
     const { env, warn } = this.#options;
@@ -145,6 +119,11 @@ class NumberedEventLog implements EventLog {
     }
   }
 
+  /**
+   * Numbers events and gives `write` their rows, for the one synced batch in which they are stored; delivers them once that is
+   * written, and events that happen meanwhile after them. Whether a failed batch was written is looked up when the database can be
+   * read again. Rejects when it was not: none of these numbers has been, or will be, delivered.
+   */
   keep(events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>): Promise<void> {
     return this.#keeping.run(async () => {
       const { table } = this.#options;
@@ -185,10 +164,15 @@ class NumberedEventLog implements EventLog {
     }
   }
 
+  /** Delivers an event to current listeners; it has no number and is not stored. */
   relay(type: string, data: EventData, audience: Audience): void {
     if (!this.#closed) this.#tell({ type, data, audience });
   }
 
+  /**
+   * Replays the events kept after `after`, then delivers new ones. When something after it is no longer kept, an event `reset`
+   * `{oldest}` comes first. Without `after`, only new events.
+   */
   subscribe(
     { after, wants }: { readonly after?: number; readonly wants: (event: DeliverableEvent) => boolean },
     push: PushEvent,
@@ -205,10 +189,12 @@ class NumberedEventLog implements EventLog {
     };
   }
 
+  /** The number of the newest event. */
   newest(): number {
     return this.#next - 1;
   }
 
+  /** Forgets what events in memory say of the records of these names. Once it resolves none of it is written to the disk any more. */
   async forget(names: readonly string[]): Promise<void> {
     const isNamed = ({ data }: Pick<EventRow, 'data'>): boolean => {
       const text = JSON.stringify(data);
@@ -223,6 +209,7 @@ class NumberedEventLog implements EventLog {
     await this.#writing;
   }
 
+  /** Writes what is not yet written; nothing is delivered any more. */
   async close(): Promise<void> {
     const { table, warn } = this.#options;
     this.#closed = true;

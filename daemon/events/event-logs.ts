@@ -4,7 +4,7 @@ import type { Identity } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import { openEventTable } from '../../storage/event-table.ts';
 import { createNumberCipher } from '../number-cipher.ts';
-import { createEventLog, type EventLog, type EventLogOptions } from './event-log.ts';
+import { type EventLogOptions, EventLog } from './event-log.ts';
 
 /** Events of this node, in two logs: public and private ones. */
 export interface EventLogs extends Pick<
@@ -29,8 +29,8 @@ export async function openEventLogs(
   },
 ): Promise<EventLogs> {
   const logs: Readonly<Record<EventLogName, EventLog>> = {
-    public: await createEventLog({ ...options, table: await openEventTable(db, 'events') }),
-    private: await createEventLog({ ...options, table: await openEventTable(db, 'privateEvents') }),
+    public: await EventLog.open({ ...options, table: await openEventTable(db, 'events') }),
+    private: await EventLog.open({ ...options, table: await openEventTable(db, 'privateEvents') }),
   };
   // Whoever makes a place up gets what it may hear anyway.
   const places = createNumberCipher(identity, 'agrinet event places', options.env);

@@ -1,6 +1,6 @@
 import type { AddressBook } from '../../protocols/discovery/address-book.ts';
 import type { DialRule } from '../../protocols/discovery/dial-rule.ts';
-import { createDiscovery, type Discovery } from '../../protocols/discovery/discovery.ts';
+import { Discovery } from '../../protocols/discovery/discovery.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import type { GuardedFetch } from '../federation/guarded-fetch.ts';
 import type { Host } from '../libp2p-host.ts';
@@ -27,7 +27,7 @@ export function defineDiscovery({
 }) {
   return definePart<Discovery>('discovery', async () => {
     const [registry, host] = [parts.registry.face, parts.host.face];
-    const discovery = createDiscovery(
+    const discovery = new Discovery(
       {
         env,
         libp2p: host.libp2p,

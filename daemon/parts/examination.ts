@@ -1,7 +1,7 @@
 import type { DoctorPort } from '../../api/ports/doctor.ts';
 import type { MetricsPort } from '../../api/ports/metrics.ts';
 import type { Reader } from '../../storage/reader.ts';
-import { createDigestTrees, type DigestTrees } from '../doctor/digest-trees.ts';
+import { DigestTrees } from '../doctor/digest-trees.ts';
 import type { MirrorHealth } from '../doctor/ports.ts';
 import { type DoctorNode, startDoctor } from '../doctor/start-doctor.ts';
 import type { Registration } from '../federation/registration.ts';
@@ -60,7 +60,7 @@ function defineTrees(
 ) {
   return definePart<DigestTrees>('digest trees', () => {
     const { env, store } = node;
-    const trees = createDigestTrees({
+    const trees = new DigestTrees({
       env,
       reader: reader.face,
       stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',

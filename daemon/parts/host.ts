@@ -1,4 +1,4 @@
-import { createAddressBook, type AddressBook } from '../../protocols/discovery/address-book.ts';
+import { AddressBook } from '../../protocols/discovery/address-book.ts';
 import type { DialRule } from '../../protocols/discovery/dial-rule.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import type { Database } from '../../storage/database.ts';
@@ -21,7 +21,7 @@ export function defineAddressBook({
   readonly rule: DialRule;
 }) {
   return definePart<AddressBook>('address book', async () => {
-    const book = createAddressBook(
+    const book = new AddressBook(
       {
         env,
         store: addressStore(database.face),

@@ -1,4 +1,4 @@
-import { createRegistry, type Registry } from '../../protocols/registry/registry.ts';
+import { Registry } from '../../protocols/registry/registry.ts';
 import type { Database } from '../../storage/database.ts';
 import { registryStore } from '../../storage/tables.ts';
 import { openEventLogs } from '../events/event-logs.ts';
@@ -42,7 +42,7 @@ export function defineRegistry({
     const onDamaged = (key: string): void =>
       logger.error({ key }, 'a registration is damaged and has no effect; register that node again');
     const store = registryStore(database.face, onDamaged);
-    const registry = await createRegistry(self, store, hooks.registered.emit);
+    const registry = await Registry.open(self, store, hooks.registered.emit);
     return { face: registry, stop: () => registry.flush() };
   });
 }

@@ -1,12 +1,8 @@
-import { createMycelium } from '../../protocols/mycelium/mycelium.ts';
+import { Mycelium } from '../../protocols/mycelium/mycelium.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Offences } from '../../protocols/mycelium/offences.ts';
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
-import {
-  createRangeReader,
-  type RangeReader,
-  READING_LIMITS,
-} from '../../protocols/mycelium/range-reader.ts';
+import { READING_LIMITS, RangeReader } from '../../protocols/mycelium/range-reader.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import type { PeerConnection, StreamHost } from '../../protocols/wire/stream.ts';
 import type { Store } from '../../storage/store.ts';
@@ -41,7 +37,7 @@ export interface ReplicationComponents extends Pick<
 /** Reads received ranges, on a thread of its own that ends when there is nothing to read. */
 export function defineRangeReader({ outside, env }: Pick<Base, 'outside' | 'env'>) {
   return definePart('range reader', () => {
-    const reader = createRangeReader({
+    const reader = new RangeReader({
       env,
       start: outside.startReadingWorker,
       limits: { ...READING_LIMITS, ...outside.readingLimits },
@@ -62,7 +58,7 @@ export function defineReplication({
   return definePart('mycelium', async () => {
     const [store, registry, host] = [parts.store.face, parts.registry.face, parts.host.face];
     tellOfPulls({ ...parts, hooks });
-    const mycelium = createMycelium(
+    const mycelium = new Mycelium(
       {
         env: parts.env,
         self,

@@ -1,5 +1,5 @@
 import type { SyncSource } from '../../api/ports/sync-target.ts';
-import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
+import { HttpNodes } from '../../protocols/registry/http-nodes.ts';
 import { LegacyTable } from '../../storage/legacy-table.ts';
 import { Reader } from '../../storage/reader.ts';
 import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
@@ -41,7 +41,7 @@ export function defineSources(
     const keys = await outside.openSourceKeys(settings.dataDir);
     const onDamaged = (key: string): void =>
       logger.error({ key }, 'a registration is damaged and has no effect; register that node again');
-    const httpNodes = await createHttpNodes(httpNodeStore(db, onDamaged), ({ id, status }) => {
+    const httpNodes = await HttpNodes.open(httpNodeStore(db, onDamaged), ({ id, status }) => {
       logger.info({ node: id, status }, 'registration');
       events.emit('federation.node', { node: id, status });
     });

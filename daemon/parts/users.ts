@@ -2,7 +2,7 @@ import type { User } from '../../api/ports/users.ts';
 import { userTable } from '../../storage/user-table.ts';
 import type { AccessControl } from '../access/access.ts';
 import { definePart, type Face } from '../parts.ts';
-import { type Directory, openDirectory } from '../users/directory.ts';
+import { Directory } from '../users/directory.ts';
 import type { Node } from './running.ts';
 
 /** Whom this node serves. */
@@ -12,7 +12,7 @@ export function defineUsers(
 ) {
   return definePart<Directory>('users', async () => {
     const { db, refusal, clock, hooks, logger } = node;
-    const directory = await openDirectory({
+    const directory = await Directory.open({
       table: userTable<User>(db, () => logger.warn('a user in the directory is damaged and left out')),
       keys: keys.face,
       now: clock.now,

@@ -28,47 +28,40 @@ export interface DirectoryParts {
 }
 
 /** The node's own users, and what it knows of each. */
-export interface Directory extends UsersPort {
-  /** The entry of a user; undefined where there is none. */
-  find(id: string): User | undefined;
-  /** Whether this node has such a user, as far as it can tell. */
-  isUser(id: string): boolean;
-  /** All users with a number: a phone may be a family's. */
-  byPhone(phone: string): readonly User[];
-  /** Reads the table again after the database was reopened. */
-  reload(): Promise<void>;
-}
-
-export async function openDirectory(parts: DirectoryParts): Promise<Directory> {
-  const directory = new UserDirectory(parts);
-  await directory.reload();
-  return directory;
-}
-
-class UserDirectory implements Directory {
+export class Directory implements UsersPort {
   readonly #parts: DirectoryParts;
   #rows: ReadonlyMap<string, User> = new Map();
   /** Memory moves only when a change is on disk. */
   readonly #changes = new SerialQueue();
 
-  constructor(parts: DirectoryParts) {
+  static async open(parts: DirectoryParts): Promise<Directory> {
+    const directory = new Directory(parts);
+    await directory.reload();
+    return directory;
+  }
+
+  private constructor(parts: DirectoryParts) {
     this.#parts = parts;
   }
 
+  /** Reads the table again after the database was reopened. */
   reload(): Promise<void> {
     return this.#changes.run(async () => {
       this.#rows = new Map((await this.#parts.table.load()).map((row) => [row.id, row]));
     });
   }
 
+  /** The entry of a user; undefined where there is none. */
   find(id: string): User | undefined {
     return this.#rows.get(id);
   }
 
+  /** Whether this node has such a user, as far as it can tell. */
   isUser(id: string): boolean {
     return this.#rows.has(id) || this.#parts.keys.isUser(id);
   }
 
+  /** All users with a number: a phone may be a family's. */
   byPhone(phone: string): readonly User[] {
     return [...this.#rows.values()].filter((user) => user.phone === phone);
   }

@@ -38,21 +38,6 @@ export interface AddressStore {
   save(entries: readonly StoredAddresses[]): Promise<void>;
 }
 
-export interface AddressBook {
-  /** Reads what was stored; entries that are not valid are left out. */
-  load(): Promise<void>;
-  /** Notes addresses of a peer; what the rule forbids is left out. True when the peer is in the book afterwards. */
-  add(peerId: string, addresses: readonly string[], source: AddressSource): boolean;
-  /** Notes that a peer was reached here, and puts this address first. */
-  reached(peerId: string, address: string): void;
-  addressesOf(peerId: string): readonly string[];
-  /** The peers with their addresses, seen last first. */
-  entries(): StoredAddresses[];
-  /** Writes what has changed. */
-  save(): Promise<void>;
-  stop(): Promise<void>;
-}
-
 export interface AddressBookComponents {
   readonly store: AddressStore;
   readonly env: Pick<Env, 'after' | 'now'>;
@@ -61,15 +46,8 @@ export interface AddressBookComponents {
   readonly onSaveFailure: (error: unknown) => void;
 }
 
-/** An empty book; call `load` before use. */
-export function createAddressBook(
-  components: AddressBookComponents,
-  rule: Pick<DialRule, 'mayDial'>,
-): AddressBook {
-  return new StoredBook(components, rule);
-}
-
-class StoredBook implements AddressBook {
+/** Empty until `load`. */
+export class AddressBook {
   readonly #parts: AddressBookComponents;
   readonly #rule: Pick<DialRule, 'mayDial'>;
   readonly #peers = new Map<string, StoredAddresses>();
@@ -83,6 +61,7 @@ class StoredBook implements AddressBook {
     this.#rule = rule;
   }
 
+  /** Reads what was stored; entries that are not valid are left out. */
   async load(): Promise<void> {
     for (const entry of (await this.#parts.store.load()).slice(0, ADDRESS_BOOK_LIMITS.peers)) {
       if (ADDRESS_SOURCES.includes(entry.source))
@@ -90,11 +69,13 @@ class StoredBook implements AddressBook {
     }
   }
 
+  /** Notes addresses of a peer; what the rule forbids is left out. True when the peer is in the book afterwards. */
   add(peerId: string, addresses: readonly string[], source: AddressSource): boolean {
     const some = addresses.slice(0, ADDRESS_BOOK_LIMITS.addressesPerPeer);
     return this.#put(peerId, some, source, this.#parts.env.now());
   }
 
+  /** Notes that a peer was reached here, and puts this address first. */
   reached(peerId: string, address: string): void {
     this.#put(peerId, [address], 'connected', this.#parts.env.now());
   }
@@ -103,10 +84,12 @@ class StoredBook implements AddressBook {
     return this.#peers.get(peerId)?.addresses ?? [];
   }
 
+  /** The peers with their addresses, seen last first. */
   entries(): StoredAddresses[] {
     return [...this.#peers.values()].toSorted((a, b) => b.lastSeen - a.lastSeen);
   }
 
+  /** Writes what has changed. */
   save(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;

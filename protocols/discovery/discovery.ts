@@ -4,14 +4,9 @@ import type { Env, Timer } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import type { AddressBook, AddressSource } from './address-book.ts';
 import { Dialer } from './dialer.ts';
-import { createPeerExchange, type PeerExchange } from './peer-exchange.ts';
-import { createRendezvous, type Rendezvous } from './rendezvous.ts';
-import {
-  createSupervisor,
-  type SupervisedPeer,
-  type Supervisor,
-  type SupervisorComponents,
-} from './supervisor.ts';
+import { PeerExchange } from './peer-exchange.ts';
+import { Rendezvous } from './rendezvous.ts';
+import { type SupervisedPeer, type SupervisorComponents, Supervisor } from './supervisor.ts';
 
 /** How often one connected peer is asked for others, on average. Milliseconds. */
 const EXCHANGE_EVERY_MS = 60_000;
@@ -38,35 +33,12 @@ export interface DiscoveryOptions {
   readonly peerExchange?: boolean;
 }
 
-/** Finds peers and stays connected to them. What it finds are candidates, not members. */
-export interface Discovery {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** The peers that are redialled for ever; replaces the former list. */
-  setRegistered(peerIds: readonly string[]): void;
-  /** Notes where a peer is (registration, a peer's URL) and dials it: at once when it is registered. */
-  addPeer(peerId: string, addresses: readonly string[], source: AddressSource): void;
-  /** Dials a registered peer now: it has just been heard from. */
-  dialNow(peerId: string): void;
-  /** Another peer has heard from a registered peer: it is dialled before other absent ones. */
-  heardOf(peerId: string): void;
-  snapshot(): SupervisedPeer[];
-  /** One of them; costs that one alone. */
-  peer(subject: string): SupervisedPeer | undefined;
-  /** Peers in the routing table of the DHT. */
-  tableSize(): number;
-}
-
-/** Composes supervisor, rendezvous and peer exchange over one libp2p node. */
-export function createDiscovery(components: DiscoveryComponents, options: DiscoveryOptions): Discovery {
-  return new Libp2pDiscovery(components, options);
-}
-
 type Listener<Name extends 'peer:identify' | 'peer:discovery' | 'peer:connect'> = (
   event: Libp2pEvents[Name],
 ) => void;
 
-class Libp2pDiscovery implements Discovery {
+/** Finds peers and stays connected to them, by a supervisor, a rendezvous and a peer exchange over one libp2p node. What it finds are candidates, not members. */
+export class Discovery {
   readonly #parts: DiscoveryComponents;
   readonly #options: DiscoveryOptions;
   readonly #self: string;
@@ -83,8 +55,8 @@ class Libp2pDiscovery implements Discovery {
     this.#parts = components;
     this.#options = options;
     this.#self = libp2p.peerId.toString();
-    this.#supervisor = createSupervisor(supervisorComponents(components), options);
-    this.#exchange = createPeerExchange(
+    this.#supervisor = new Supervisor(supervisorComponents(components), options);
+    this.#exchange = new PeerExchange(
       {
         env,
         libp2p,
@@ -92,7 +64,7 @@ class Libp2pDiscovery implements Discovery {
       },
       options,
     );
-    this.#rendezvous = createRendezvous(
+    this.#rendezvous = new Rendezvous(
       {
         env,
         dht,
@@ -128,10 +100,12 @@ class Libp2pDiscovery implements Discovery {
     await book.stop();
   }
 
+  /** The peers that are redialled for ever; replaces the former list. */
   setRegistered(peerIds: readonly string[]): void {
     this.#supervisor.setRegistered(peerIds);
   }
 
+  /** Notes where a peer is (registration, a peer's URL) and dials it: at once when it is registered. */
   addPeer(peerId: string, addresses: readonly string[], source: AddressSource): void {
     if (peerId === this.#self) return;
     this.#parts.book.add(peerId, addresses, source);
@@ -139,10 +113,12 @@ class Libp2pDiscovery implements Discovery {
     this.#supervisor.dialNow(peerId);
   }
 
+  /** Dials a registered peer now: it has just been heard from. */
   dialNow(peerId: string): void {
     this.#supervisor.dialNow(peerId);
   }
 
+  /** Another peer has heard from a registered peer: it is dialled before other absent ones. */
   heardOf(peerId: string): void {
     this.#supervisor.heardOf(peerId);
   }
@@ -151,10 +127,12 @@ class Libp2pDiscovery implements Discovery {
     return this.#supervisor.snapshot();
   }
 
+  /** One of them; costs that one alone. */
   peer(subject: string): SupervisedPeer | undefined {
     return this.#supervisor.peer(subject);
   }
 
+  /** Peers in the routing table of the DHT. */
   tableSize(): number {
     return routingTableSize(this.#parts.dht);
   }

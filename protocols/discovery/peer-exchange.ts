@@ -7,7 +7,7 @@ import { AgrinetError } from '../errors.ts';
 import { atMost } from '../lru-bound.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
-import { framed } from '../wire/framed-stream.ts';
+import { FramedStream } from '../wire/framed-stream.ts';
 import type { ByteStream, PeerConnection } from '../wire/stream.ts';
 
 /**
@@ -48,14 +48,6 @@ export interface SignedPeer {
   readonly addresses: readonly string[];
 }
 
-export interface PeerExchange {
-  readonly protocol: string;
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Asks the peer behind this connection. Throws when it does not speak the protocol, is too slow or malformed. */
-  ask(connection: PeerConnection, signal: AbortSignal): Promise<SignedPeer[]>;
-}
-
 export interface PeerExchangeComponents {
   readonly env: Pick<Env, 'deadline' | 'monotonic' | 'random'>;
   readonly libp2p: Pick<Libp2p, 'peerId' | 'handle' | 'unhandle' | 'peerStore' | 'getPeers'>;
@@ -63,14 +55,7 @@ export interface PeerExchangeComponents {
 }
 
 /** The protocol's two sides. */
-export function createPeerExchange(
-  components: PeerExchangeComponents,
-  options: { readonly network: string },
-): PeerExchange {
-  return new PeerExchangeStreams(components, `/agrinet/${options.network}/peers/1`);
-}
-
-class PeerExchangeStreams implements PeerExchange {
+export class PeerExchange {
   readonly protocol: string;
   readonly #parts: PeerExchangeComponents;
   /** When each peer was last answered, the longest ago first. */
@@ -78,9 +63,9 @@ class PeerExchangeStreams implements PeerExchange {
   #answering = 0;
   #stopping = new AbortController();
 
-  constructor(components: PeerExchangeComponents, protocol: string) {
+  constructor(components: PeerExchangeComponents, { network }: { readonly network: string }) {
     this.#parts = components;
-    this.protocol = protocol;
+    this.protocol = `/agrinet/${network}/peers/1`;
   }
 
   async start(): Promise<void> {
@@ -97,11 +82,12 @@ class PeerExchangeStreams implements PeerExchange {
     await this.#parts.libp2p.unhandle(this.protocol);
   }
 
+  /** Asks the peer behind this connection. Throws when it does not speak the protocol, is too slow or malformed. */
   async ask(connection: PeerConnection, outer: AbortSignal): Promise<SignedPeer[]> {
     const signal = AbortSignal.any([outer, this.#within()]);
     const stream = await connection.newStream(this.protocol, { signal });
     const { requestBytes, responseBytes } = PEER_EXCHANGE_LIMITS;
-    const frames = framed(stream, { maxFrame: responseBytes, maxSent: requestBytes });
+    const frames = new FramedStream(stream, { maxFrame: responseBytes, maxSent: requestBytes });
     try {
       await frames.write(encodeCbor(PEER_EXCHANGE_LIMITS.records), signal);
       await frames.close(signal);
@@ -116,7 +102,7 @@ class PeerExchangeStreams implements PeerExchange {
 
   async #answer(stream: ByteStream, asker: string): Promise<void> {
     const { requestBytes, responseBytes } = PEER_EXCHANGE_LIMITS;
-    const frames = framed(stream, { maxFrame: requestBytes, maxSent: responseBytes });
+    const frames = new FramedStream(stream, { maxFrame: requestBytes, maxSent: responseBytes });
     if (this.#answering >= PEER_EXCHANGE_LIMITS.answering || !this.#admit(asker)) {
       return frames.abort(new AgrinetError('rate-limited', 'asked too often'));
     }

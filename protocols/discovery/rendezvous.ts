@@ -40,25 +40,8 @@ export interface RendezvousComponents {
   readonly onFailure: (error: unknown) => void;
 }
 
-export interface Rendezvous {
-  start(): void;
-  stop(): Promise<void>;
-  /** Starts over with quick rounds: the network is back. */
-  hurry(): void;
-}
-
 /** Provides and looks, round after round, until stopped. */
-export function createRendezvous(
-  components: RendezvousComponents,
-  options: { readonly network: string; readonly region: string },
-): Rendezvous {
-  return new DhtRendezvous(components, [
-    rendezvousKey(options.network, ''),
-    rendezvousKey(options.network, options.region),
-  ]);
-}
-
-class DhtRendezvous implements Rendezvous {
+export class Rendezvous {
   readonly #parts: RendezvousComponents;
   readonly #keys: readonly CID[];
   #stopping = new AbortController();
@@ -67,9 +50,12 @@ class DhtRendezvous implements Rendezvous {
   #loop: Promise<void> | undefined;
   #waitMs = 0;
 
-  constructor(components: RendezvousComponents, keys: readonly CID[]) {
+  constructor(
+    components: RendezvousComponents,
+    { network, region }: { readonly network: string; readonly region: string },
+  ) {
     this.#parts = components;
-    this.#keys = keys;
+    this.#keys = [rendezvousKey(network, ''), rendezvousKey(network, region)];
   }
 
   start(): void {
@@ -85,6 +71,7 @@ class DhtRendezvous implements Rendezvous {
     this.#loop = undefined;
   }
 
+  /** Starts over with quick rounds: the network is back. */
   hurry(): void {
     this.#waitMs = 0;
     this.#waiting.abort();

@@ -40,21 +40,6 @@ export interface SupervisedPeer {
   readonly nextRetryAt: number | undefined;
 }
 
-export interface Supervisor {
-  start(): void;
-  /** Ends every dial and ping under way; leaves the connections to the host. */
-  stop(): Promise<void>;
-  setRegistered(peerIds: readonly string[]): void;
-  addCandidate(peerId: string): void;
-  /** Tries a peer now, whatever its wait. */
-  dialNow(peerId: string): void;
-  /** A registered peer is said to be reachable: its next redial comes before those of others. */
-  heardOf(peerId: string): void;
-  snapshot(): SupervisedPeer[];
-  /** One of them; costs that one alone. */
-  peer(subject: string): SupervisedPeer | undefined;
-}
-
 export interface SupervisorOptions {
   readonly bootstrap: readonly string[];
   /** Candidates are dialled while fewer peers than this are connected. */
@@ -65,11 +50,7 @@ export interface SupervisorOptions {
 const TICK_MS = 200;
 
 /** Runs the supervisor's decisions over a host. */
-export function createSupervisor(components: SupervisorComponents, options: SupervisorOptions): Supervisor {
-  return new HostSupervisor(components, options);
-}
-
-class HostSupervisor implements Supervisor {
+export class Supervisor {
   readonly #parts: SupervisorComponents;
   readonly #bootstrap: readonly string[];
   readonly #state: SupervisorState;
@@ -98,6 +79,7 @@ class HostSupervisor implements Supervisor {
     });
   }
 
+  /** Ends every dial and ping under way; leaves the connections to the host. */
   async stop(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -114,10 +96,12 @@ class HostSupervisor implements Supervisor {
     this.#happened({ type: 'candidate', peerId });
   }
 
+  /** Tries a peer now, whatever its wait. */
   dialNow(peerId: string): void {
     this.#happened({ type: 'dial-now', peerId });
   }
 
+  /** A registered peer is said to be reachable: its next redial comes before those of others. */
   heardOf(peerId: string): void {
     if (this.#state.entries.get(peerId)?.outageSince === undefined) return;
     this.#happened({ type: 'heard-of', peerId });
@@ -132,6 +116,7 @@ class HostSupervisor implements Supervisor {
     );
   }
 
+  /** One of them; costs that one alone. */
   peer(subject: string): SupervisedPeer | undefined {
     const entry = this.#state.entries.get(subject);
     if (entry === undefined) return undefined;

@@ -1,6 +1,6 @@
 import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
-import { framed } from '../wire/framed-stream.ts';
+import { FramedStream } from '../wire/framed-stream.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
 import type { Access } from './ports.ts';
@@ -40,7 +40,7 @@ export function createAnnounceProtocol(
 
   async function answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
     const peer = connection.remotePeer.toString();
-    const frames = framed(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
+    const frames = new FramedStream(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
     try {
       if (!access.mayReplicate(peer)) throw new AgrinetError('not-registered', 'not registered here');
       const signal = env.deadline(ANNOUNCE_LIMITS.ms);
@@ -64,7 +64,7 @@ export function createAnnounceProtocol(
     async announce(connection, announcement) {
       const signal = env.deadline(ANNOUNCE_LIMITS.ms);
       const stream = await connection.newStream(protocol, { signal });
-      const frames = framed(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
+      const frames = new FramedStream(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
       try {
         await frames.write(encodeMessage({ kind: 'announcement', announcement }), signal);
         await frames.close(signal);

@@ -2,7 +2,7 @@ import type { Coverage } from '../digest/coverage.ts';
 import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import type { CpuTurn } from '../wire/cpu-turn.ts';
-import { framed, type FramedStream } from '../wire/framed-stream.ts';
+import { FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { AnswerSlots, howFailed } from './answer-slots.ts';
@@ -48,18 +48,7 @@ export interface FrontierComponents {
   readonly onFailure: (peer: string, error: unknown) => void;
 }
 
-export interface FrontierProtocol {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Shows a peer this node's frontier and reads that of the peer, page by page; it contains no total digest. */
-  ask(connection: PeerConnection, signal: AbortSignal): AsyncGenerator<FrontierPage, string>;
-}
-
-export function createFrontierProtocol(components: FrontierComponents, network: string): FrontierProtocol {
-  return new FrontierStreams(components, network);
-}
-
-class FrontierStreams implements FrontierProtocol {
+export class FrontierProtocol {
   readonly #parts: FrontierComponents;
   /** By protocol id, the one that is preferred first. */
   readonly #dialogues: ReadonlyMap<string, FrontierDialogue>;
@@ -91,11 +80,12 @@ class FrontierStreams implements FrontierProtocol {
     for (const protocol of this.#dialogues.keys()) await this.#parts.libp2p.unhandle(protocol);
   }
 
+  /** Shows a peer this node's frontier and reads that of the peer, page by page; it contains no total digest. */
   async *ask(connection: PeerConnection, signal: AbortSignal): AsyncGenerator<FrontierPage, string> {
     const whole = AbortSignal.any([signal, this.#wholeExchange()]);
     const protocols = [...this.#dialogues.keys()];
     const stream = await connection.newStream(protocols, { signal: this.#soon(whole) });
-    const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
+    const frames = new FramedStream(stream, { maxFrame: LIMITS.frontierBytes });
     let done = false;
     try {
       const dialogue = this.#dialogues.get(stream.protocol);
@@ -111,7 +101,7 @@ class FrontierStreams implements FrontierProtocol {
   async #answer(dialogue: FrontierDialogue, stream: ByteStream, connection: PeerConnection): Promise<void> {
     const { access, onFrontier, onFailure } = this.#parts;
     const peer = connection.remotePeer.toString();
-    const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
+    const frames = new FramedStream(stream, { maxFrame: LIMITS.frontierBytes });
     if (!access.mayReplicate(peer))
       return frames.abort(new AgrinetError('not-registered', 'not registered here'));
     const release = this.#slots.take(peer);

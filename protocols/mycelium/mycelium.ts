@@ -8,15 +8,15 @@ import type { PeerConnection, StreamHost } from '../wire/stream.ts';
 import { type AnnounceProtocol, createAnnounceProtocol } from './announce.ts';
 import { Announcer } from './announcer.ts';
 import { Exchanges } from './exchanges.ts';
-import { createFrontierProtocol, type FrontierProtocol } from './frontier-exchange.ts';
+import { FrontierProtocol } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import { GossipIntake, type GossipVerdict } from './gossip-intake.ts';
 import type { Offences } from './offences.ts';
 import { OwnFrontier, ownFrontierFor } from './own-frontier.ts';
 import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { peerFailed, type Privacy, type PullEvent } from './pull-event.ts';
-import { createPuller, type Puller } from './puller.ts';
-import { createRangeProtocol, type RangeProtocol } from './range-protocol.ts';
+import { Puller } from './puller.ts';
+import { RangeProtocol } from './range-protocol.ts';
 import type { RangeReader } from './range-reader.ts';
 import { StreamTransport } from './stream-transport.ts';
 import type { PeerCoverage } from './shown-frontiers.ts';
@@ -47,33 +47,7 @@ export interface MyceliumComponents {
  * every connection, on a gap and every 45 s ± 50 % with a random peer, and is pulled as ranges from any holder. Guaranteed, as long
  * as a holder can be reached now and then: everything arrives. Not guaranteed: when.
  */
-export interface Mycelium {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** A peer has connected: exchange frontiers. */
-  connected(connection: PeerConnection): void;
-  /** A peer listens to gossip from now on: it has missed what was published since the exchange at its connection. */
-  subscribed(peer: string): void;
-  /** One gossip message; says whether to forward it, drop it, or hold it against the sender. */
-  gossiped(data: Uint8Array, from: string): Promise<GossipVerdict>;
-  /** Tells peers about a commit of this node's own. */
-  announce(committed: Committed): void;
-  /** Exchanges frontiers with every connected registered peer now. */
-  syncNow(): Promise<void>;
-  /** The last frontier each peer has shown. */
-  frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
-  /** How many whole frontiers a peer has shown since the start. */
-  frontiersShown(peer: string): number;
-  /** What each peer's version knows, and what its last digests cover; undefined before its first frontier. */
-  coverageOf(peer: string): PeerCoverage | undefined;
-  readonly pending: number;
-}
-
-export function createMycelium(components: MyceliumComponents, network: string): Mycelium {
-  return new NodeMycelium(components, network);
-}
-
-class NodeMycelium implements Mycelium {
+export class Mycelium {
   readonly #libp2p: StreamHost;
   readonly #range: RangeProtocol;
   readonly #frontier: FrontierProtocol;
@@ -88,13 +62,13 @@ class NodeMycelium implements Mycelium {
     const onFailure = (peer: string, error: unknown, privacy?: Privacy): void =>
       peerFailed(components, peer, errorCode(error), privacy);
     this.#libp2p = libp2p;
-    this.#range = createRangeProtocol({ ...components, onFailure }, network);
+    this.#range = new RangeProtocol({ ...components, onFailure }, network);
     const transportTo = (connection: PeerConnection): StreamTransport =>
       new StreamTransport({ frontier: this.#frontier, range: this.#range }, connection);
-    const puller = createPuller({ ...components, transportTo });
+    const puller = new Puller({ ...components, transportTo });
     this.#puller = puller;
     const own = new OwnFrontier(components);
-    this.#frontier = createFrontierProtocol(
+    this.#frontier = new FrontierProtocol(
       {
         ...components,
         access: {
@@ -151,36 +125,44 @@ class NodeMycelium implements Mycelium {
     ]);
   }
 
+  /** A peer has connected: exchange frontiers. */
   connected(connection: PeerConnection): void {
     this.#puller.reconnected(connection.remotePeer.toString());
     void this.#exchanges.greet(connection);
   }
 
+  /** A peer listens to gossip from now on: it has missed what was published since the exchange at its connection. */
   subscribed(peer: string): void {
     const connection = newestConnection(this.#libp2p, peer);
     if (connection !== undefined) void this.#exchanges.exchangeTwice(connection);
   }
 
+  /** One gossip message; says whether to forward it, drop it, or hold it against the sender. */
   gossiped(data: Uint8Array, from: string): Promise<GossipVerdict> {
     return this.#gossip.take(data, from);
   }
 
+  /** Tells peers about a commit of this node's own. */
   announce(committed: Committed): void {
     this.#announcer.committed(committed);
   }
 
+  /** Exchanges frontiers with every connected registered peer now. */
   syncNow(): Promise<void> {
     return this.#exchanges.withAll();
   }
 
+  /** The last frontier each peer has shown. */
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]> {
     return this.#puller.frontiers();
   }
 
+  /** How many whole frontiers a peer has shown since the start. */
   frontiersShown(peer: string): number {
     return this.#puller.frontiersShown(peer);
   }
 
+  /** What each peer's version knows, and what its last digests cover; undefined before its first frontier. */
   coverageOf(peer: string): PeerCoverage | undefined {
     return this.#puller.coverageOf(peer);
   }

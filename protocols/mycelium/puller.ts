@@ -38,27 +38,7 @@ export interface PullerComponents {
 }
 
 /** Pulls what peers have shown and this node is missing, until it has everything that a reachable peer has. */
-export interface Puller {
-  /** A peer has shown its frontier. */
-  onFrontier(connection: PeerConnection, frontier: ShownFrontier): Promise<void>;
-  /** A peer has announced one entry. */
-  announced(peer: string, announcement: Announcement): void;
-  /** A proof shows that the fork is lower still. */
-  seekLower(proof: ForkProof): void;
-  reconnected(peer: string): void;
-  frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
-  /** How many whole frontiers a peer has shown. */
-  frontiersShown(peer: string): number;
-  coverageOf(peer: string): PeerCoverage | undefined;
-  readonly pending: number;
-  stop(): Promise<void>;
-}
-
-export function createPuller(components: PullerComponents): Puller {
-  return new PlannedPuller(components);
-}
-
-class PlannedPuller implements Puller {
+export class Puller {
   readonly #parts: PullerComponents;
   readonly #held: HeldFeeds;
   readonly #pulls: Pulls;
@@ -87,6 +67,7 @@ class PlannedPuller implements Puller {
     });
   }
 
+  /** A peer has shown its frontier. */
   async onFrontier(connection: PeerConnection, frontier: ShownFrontier): Promise<void> {
     if (!this.#compared.isClosed) await this.#compared.note(this.#onFrontier(connection, frontier));
   }
@@ -132,6 +113,7 @@ class PlannedPuller implements Puller {
     return behind;
   }
 
+  /** A peer has announced one entry. */
   announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {
     if (this.#parts.offences.isOut(peer, this.#parts.now())) return;
     const group: FrontierGroup = { author, channel, items: [{ epoch, seq, hash }], digest: '' };
@@ -159,6 +141,7 @@ class PlannedPuller implements Puller {
     return this.#shown.all();
   }
 
+  /** How many whole frontiers a peer has shown. */
   frontiersShown(peer: string): number {
     return this.#shown.count(peer);
   }

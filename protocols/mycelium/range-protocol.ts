@@ -1,7 +1,7 @@
 import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
-import { framed, type FramedStream } from '../wire/framed-stream.ts';
+import { FramedStream } from '../wire/framed-stream.ts';
 import { pullSlow, steady } from '../wire/steady.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { AnswerSlots, howFailed } from './answer-slots.ts';
@@ -18,17 +18,6 @@ import type { RangeItem } from './range-item.ts';
 import type { RangeReader } from './range-reader.ts';
 import { readAhead } from './read-ahead.ts';
 
-export interface RangeProtocol {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs`, trickles (`pull-slow`, `steady.ts`) or misbehaves. */
-  pull(
-    connection: PeerConnection,
-    request: RangeRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly RangeItem[]>;
-}
-
 export interface RangeComponents {
   readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'monotonic' | 'offload'>;
   readonly libp2p: StreamHost;
@@ -39,20 +28,16 @@ export interface RangeComponents {
 }
 
 /** Requests ranges and answers them, `/agrinet/<network>/range/1`; `range.ts` explains them. */
-export function createRangeProtocol(components: RangeComponents, network: string): RangeProtocol {
-  return new RangeStreams(components, `/agrinet/${network}/range/1`);
-}
-
-class RangeStreams implements RangeProtocol {
+export class RangeProtocol {
   readonly #parts: RangeComponents;
   readonly #protocol: string;
   readonly #slots = new AnswerSlots(RANGE_LIMITS);
   readonly #turn: CpuTurn;
   #stopping = new AbortController();
 
-  constructor(components: RangeComponents, protocol: string) {
+  constructor(components: RangeComponents, network: string) {
     this.#parts = components;
-    this.#protocol = protocol;
+    this.#protocol = `/agrinet/${network}/range/1`;
     this.#turn = new CpuTurn(components.env);
   }
 
@@ -70,6 +55,7 @@ class RangeStreams implements RangeProtocol {
     await this.#parts.libp2p.unhandle(this.#protocol);
   }
 
+  /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs`, trickles (`pull-slow`, `steady.ts`) or misbehaves. */
   async *pull(
     connection: PeerConnection,
     request: RangeRequest,
@@ -89,7 +75,7 @@ class RangeStreams implements RangeProtocol {
     const { env, reader } = this.#parts;
     const soon = (): AbortSignal => AbortSignal.any([outer, env.deadline(RANGE_LIMITS.idleMs)]);
     const stream = await connection.newStream(this.#protocol, { signal: soon() });
-    const frames = framed(stream, {
+    const frames = new FramedStream(stream, {
       maxFrame: FRAME_LIMITS.frameBytes,
       maxSent: RANGE_LIMITS.requestBytes,
     });
@@ -112,7 +98,7 @@ class RangeStreams implements RangeProtocol {
   async #answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
     const { access, onFailure } = this.#parts;
     const peer = connection.remotePeer.toString();
-    const frames = framed(stream, {
+    const frames = new FramedStream(stream, {
       maxFrame: RANGE_LIMITS.requestBytes,
       maxSent: FRAME_LIMITS.frameBytes,
     });

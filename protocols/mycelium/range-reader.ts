@@ -10,13 +10,6 @@ import type { Reading, ReadingRequest } from './range-readings.ts';
 /** The real one is `daemon/reading/start-reading-worker.ts`. */
 export type StartReadingWorker = StartAsked<ReadingRequest, Reading>;
 
-/** Reads the frames of ranges. */
-export interface RangeReader {
-  /** The contents of a frame, in batches. Throws `range-malformed`, and `reading-failed` when no worker could read it. */
-  read(frame: Uint8Array, asked: FeedName): AsyncGenerator<readonly RangeItem[]>;
-  stop(): Promise<void>;
-}
-
 /** Times in milliseconds, sizes in bytes. A test has others. */
 export interface ReadingLimits {
   /** For one batch: the worst that a frame can hold is a second's work. */
@@ -42,11 +35,8 @@ export interface RangeReaderParts {
   readonly limits?: ReadingLimits;
 }
 
-export function createRangeReader(parts: RangeReaderParts): RangeReader {
-  return new ThreadedReader(parts);
-}
-
-class ThreadedReader implements RangeReader {
+/** Reads the frames of ranges. */
+export class RangeReader {
   readonly #env: RangeReaderParts['env'];
   readonly #limits: ReadingLimits;
   readonly #thread: AskedThread<ReadingRequest, Reading>;
@@ -64,6 +54,7 @@ class ThreadedReader implements RangeReader {
     });
   }
 
+  /** The contents of a frame, in batches. Throws `range-malformed`, and `reading-failed` when no worker could read it. */
   async *read(frame: Uint8Array, asked: FeedName): AsyncGenerator<readonly RangeItem[]> {
     if (frame.length < this.#limits.smallFrame) return yield await decodeRangeFrame(frame, this.#env.offload);
     const no = ++this.#no;

@@ -75,27 +75,7 @@ export interface RejoinParts {
   onChange(recovery: Recovery | undefined): void;
 }
 
-export interface Rejoin {
-  /** Own entries may be lost here. */
-  lost(cause: RejoinCause): void;
-  /** All that this peer has of this node's own entries is held. */
-  answered(peer: string): void;
-  /** The set of active peers has changed. */
-  peersChanged(): void;
-  /** The operator's word: the fence comes down. */
-  force(): void;
-  /** Resolves when this node may promise something. Throws `rejoining`, at once after a loss; `stopping`. */
-  mayPromise(): Promise<void>;
-  status(): RejoinStatus;
-  /** Nobody waits any longer. */
-  stop(): void;
-}
-
-export function createRejoin(parts: RejoinParts): Rejoin {
-  return new RecoveryFence(parts);
-}
-
-class RecoveryFence implements Rejoin {
+export class Rejoin {
   readonly #parts: RejoinParts;
   readonly #startedAt: number;
   readonly #answered: Set<string>;
@@ -116,6 +96,7 @@ class RecoveryFence implements Rejoin {
     this.#answered = new Set(parts.recovery?.answered);
   }
 
+  /** Own entries may be lost here. */
   lost(cause: RejoinCause): void {
     // Whoever answered this process has shown all it had: only the others are still to come. Damage is found before anybody
     // answers, and may have taken what an answer to an earlier process had given back.
@@ -128,6 +109,7 @@ class RecoveryFence implements Rejoin {
     this.peersChanged();
   }
 
+  /** All that this peer has of this node's own entries is held. */
   answered(peer: string): void {
     if (this.#answered.has(peer)) return;
     this.#answered.add(peer);
@@ -135,16 +117,19 @@ class RecoveryFence implements Rejoin {
     this.peersChanged();
   }
 
+  /** The set of active peers has changed. */
   peersChanged(): void {
     if (this.#recovery !== undefined && this.#waiting() === undefined) this.#keep(undefined);
     this.#wakeAll();
   }
 
+  /** The operator's word: the fence comes down. */
   force(): void {
     this.#forced = this.#recovery !== undefined ? 'loss' : (this.#forced ?? 'start');
     this.peersChanged();
   }
 
+  /** Resolves when this node may promise something. Throws `rejoining`, at once after a loss; `stopping`. */
   async mayPromise(): Promise<void> {
     for (;;) {
       if (this.#stopped) throw new AgrinetError('stopping', 'the node is stopping');
@@ -162,6 +147,7 @@ class RecoveryFence implements Rejoin {
     return wait?.until === undefined ? base : { ...base, until: wait.until };
   }
 
+  /** Nobody waits any longer. */
   stop(): void {
     this.#stopped = true;
     this.#wakeAll();

@@ -28,43 +28,18 @@ export interface HttpNodeStore {
   remove(id: string): Promise<void>;
 }
 
-export interface HttpNodes {
-  list(): readonly HttpNode[];
-  get(id: string): HttpNode | undefined;
-  /**
-   * Records that a node has asked to be registered; it waits for the operator. Earlier decisions are kept. Throws `node-suspended`,
-   * `registry-full`.
-   */
-  request(
-    origin: string,
-    region: string,
-    contactEmail: string | undefined,
-    now: number,
-    asked?: Pick<Asked, 'by' | 'key'>,
-  ): Promise<HttpNode>;
-  /** Throws `node-unknown`, `node-state`. */
-  change(id: string, action: NodeAction): Promise<HttpNode>;
-  /** Notes a sync that went well, or its error; not fsynced. */
-  synced(id: string, now: number, error?: string): Promise<void>;
-  /** It became a registered node with an identity. */
-  remove(id: string): Promise<void>;
-}
-
-export async function createHttpNodes(
-  store: HttpNodeStore,
-  onChange: (node: HttpNode) => void,
-): Promise<HttpNodes> {
-  return new StoredHttpNodes(store, onChange, await store.load());
-}
-
-class StoredHttpNodes implements HttpNodes {
+export class HttpNodes {
   readonly #store: HttpNodeStore;
   readonly #onChange: (node: HttpNode) => void;
   readonly #nodes: Map<string, HttpNode>;
   /** Rows being written: later requests count them too. */
   readonly #arriving = new Map<string, HttpNode>();
 
-  constructor(store: HttpNodeStore, onChange: (node: HttpNode) => void, held: readonly HttpNode[]) {
+  static async open(store: HttpNodeStore, onChange: (node: HttpNode) => void): Promise<HttpNodes> {
+    return new HttpNodes(store, onChange, await store.load());
+  }
+
+  private constructor(store: HttpNodeStore, onChange: (node: HttpNode) => void, held: readonly HttpNode[]) {
     this.#store = store;
     this.#onChange = onChange;
     this.#nodes = new Map(held.map((node) => [node.id, node]));
@@ -78,6 +53,10 @@ class StoredHttpNodes implements HttpNodes {
     return this.#nodes.get(id);
   }
 
+  /**
+   * Records that a node has asked to be registered; it waits for the operator. Earlier decisions are kept. Throws `node-suspended`,
+   * `registry-full`.
+   */
   async request(
     origin: string,
     region: string,
@@ -112,6 +91,7 @@ class StoredHttpNodes implements HttpNodes {
     }
   }
 
+  /** Throws `node-unknown`, `node-state`. */
   async change(id: string, action: NodeAction): Promise<HttpNode> {
     const node = this.#nodes.get(id);
     if (node === undefined) throw new AgrinetError('node-unknown', `no node ${id} is registered here`);
@@ -122,6 +102,7 @@ class StoredHttpNodes implements HttpNodes {
     return changed;
   }
 
+  /** Notes a sync that went well, or its error; not fsynced. */
   async synced(id: string, now: number, error?: string): Promise<void> {
     const node = this.#nodes.get(id);
     if (node === undefined) return;
@@ -129,6 +110,7 @@ class StoredHttpNodes implements HttpNodes {
     await this.#put(error === undefined ? { ...rest, lastSyncAt: now } : { ...rest, lastError: error });
   }
 
+  /** It became a registered node with an identity. */
   async remove(id: string): Promise<void> {
     await this.#store.remove(id);
     this.#nodes.delete(id);

@@ -92,45 +92,7 @@ export function checkRoom(
 }
 
 /** The registered nodes. Being discovered is not being registered; an empty registry means nobody. */
-export interface Registry extends Following {
-  list(): readonly RegisteredNode[];
-  /** Nodes that are active, sorted: the same list as long as it is the same nodes. */
-  actives(): readonly PeerId[];
-  get(peerId: string): RegisteredNode | undefined;
-  isActive(peerId: string): boolean;
-  /** Throws `registration-self`, `registry-full`, `key-used` or `node-suspended` if the node could not be registered now. */
-  mayRegister(peerId: PeerId, asked?: Asked): void;
-  /** Registers what was verified, as `active`, or as `pending` until the operator approves it; an active node stays active. */
-  register(
-    statement: Registration,
-    contactEmail: string | undefined,
-    now: number,
-    asked?: Asked,
-  ): Promise<RegisteredNode>;
-  /** Throws `node-unknown`. */
-  setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode>;
-  /** The operator's word. Throws `node-unknown`, `node-state`. */
-  change(peerId: string, action: NodeAction): Promise<RegisteredNode>;
-  /** The node took its registration back: from active to pending. */
-  withdraw(peerId: PeerId): Promise<RegisteredNode | undefined>;
-  /** A renewed certificate that the node key vouches for. Throws `node-unknown`. */
-  certificate(peerId: PeerId, fingerprint: string): Promise<RegisteredNode>;
-  /** Another quota than everybody's, MiB; undefined: everybody's again. Throws `node-unknown`. */
-  setQuota(peerId: string, quotaMb: number | undefined): Promise<RegisteredNode>;
-  synced(peerId: string, now: number): void;
-  /** Writes what `synced` noted. */
-  flush(): Promise<void>;
-}
-
-export async function createRegistry(
-  self: PeerId,
-  store: RegistryStore,
-  onChange: (node: RegisteredNode) => void,
-): Promise<Registry> {
-  return new StoredRegistry(self, store, onChange, await store.load());
-}
-
-class StoredRegistry implements Registry {
+export class Registry implements Following {
   readonly #self: PeerId;
   readonly #store: RegistryStore;
   readonly #onChange: (node: RegisteredNode) => void;
@@ -141,7 +103,15 @@ class StoredRegistry implements Registry {
   /** Changes are decided and written one after the other: what is counted or compared cannot change before it is on disk. */
   readonly #changes = new SerialQueue();
 
-  constructor(
+  static async open(
+    self: PeerId,
+    store: RegistryStore,
+    onChange: (node: RegisteredNode) => void,
+  ): Promise<Registry> {
+    return new Registry(self, store, onChange, await store.load());
+  }
+
+  private constructor(
     self: PeerId,
     store: RegistryStore,
     onChange: (node: RegisteredNode) => void,
@@ -163,6 +133,7 @@ class StoredRegistry implements Registry {
     return [...this.#nodes.values()];
   }
 
+  /** Nodes that are active, sorted: the same list as long as it is the same nodes. */
   actives(): readonly PeerId[] {
     this.#actives ??= this.list()
       .flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []))
@@ -178,6 +149,7 @@ class StoredRegistry implements Registry {
     return this.#nodes.get(peerId)?.status === 'active';
   }
 
+  /** Throws `registration-self`, `registry-full`, `key-used` or `node-suspended` if the node could not be registered now. */
   mayRegister(peerId: PeerId, asked: Asked = {}): void {
     const known = this.#nodes.get(peerId);
     if (peerId === this.#self)
@@ -191,6 +163,7 @@ class StoredRegistry implements Registry {
     if (asked.key !== undefined) checkKey(this.#nodes, peerId, asked.key);
   }
 
+  /** Registers what was verified, as `active`, or as `pending` until the operator approves it; an active node stays active. */
   register(
     statement: Registration,
     contactEmail: string | undefined,
@@ -204,10 +177,12 @@ class StoredRegistry implements Registry {
     });
   }
 
+  /** Throws `node-unknown`. */
   setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode> {
     return this.#changes.run(() => this.#toStatus(this.#known(peerId), status));
   }
 
+  /** The operator's word. Throws `node-unknown`, `node-state`. */
   change(peerId: string, action: NodeAction): Promise<RegisteredNode> {
     return this.#changes.run(() => {
       const node = this.#known(peerId);
@@ -215,6 +190,7 @@ class StoredRegistry implements Registry {
     });
   }
 
+  /** The node took its registration back: from active to pending. */
   withdraw(peerId: PeerId): Promise<RegisteredNode | undefined> {
     return this.#changes.run(async () => {
       const node = this.#nodes.get(peerId);
@@ -222,10 +198,12 @@ class StoredRegistry implements Registry {
     });
   }
 
+  /** A renewed certificate that the node key vouches for. Throws `node-unknown`. */
   certificate(peerId: PeerId, fingerprint: string): Promise<RegisteredNode> {
     return this.#changes.run(() => this.#put({ ...this.#known(peerId), tlsFingerprint: fingerprint }));
   }
 
+  /** Another quota than everybody's, MiB; undefined: everybody's again. Throws `node-unknown`. */
   setQuota(peerId: string, quotaMb: number | undefined): Promise<RegisteredNode> {
     return this.#changes.run(() => {
       const { quotaMb: _, ...node } = this.#known(peerId);
@@ -241,6 +219,7 @@ class StoredRegistry implements Registry {
     this.#dirty.add(peerId);
   }
 
+  /** Writes what `synced` noted. */
   async flush(): Promise<void> {
     for (const peerId of this.#dirty) {
       const node = this.#nodes.get(peerId);

@@ -3,6 +3,16 @@ import { ByteQueue } from './byte-queue.ts';
 import { MAX_PREFIX, readPrefix, withPrefix } from './frame-prefix.ts';
 import type { ByteStream, StreamClosed, StreamMessage } from './stream.ts';
 
+export interface FramedStreamOptions {
+  /** The longest frame taken, in bytes, below 2^28. */
+  readonly maxFrame: number;
+  /** The longest frame sent; default: `maxFrame`. Requests are short where responses are long. */
+  readonly maxSent?: number;
+}
+
+/** Read ahead at least this much, so that small frames do not stop and start the sender. */
+const MIN_READ_AHEAD = 256 * 1024;
+
 /**
  * Length-prefixed frames over one stream: what every stream protocol of ours is built on.
  *
@@ -14,35 +24,7 @@ import type { ByteStream, StreamClosed, StreamMessage } from './stream.ts';
  * Codes: `frame-too-long`, `frame-malformed`, `stream-truncated` (ended inside a frame or before the next one), `stream-closed`
  * (reset, or the connection went), `stream-timeout`, `stream-aborted` (by our own side).
  */
-export interface FramedStream {
-  /** The next frame in memory of its own, or null when the remote closed between two frames. One read at a time. */
-  read(signal: AbortSignal): Promise<Uint8Array | null>;
-  /** The same where a frame has to come: a remote that closes before it was stopped, and has done nothing wrong (`stream-truncated`). */
-  readNext(signal: AbortSignal): Promise<Uint8Array>;
-  /** Hands one frame to the muxer; waits while it is full. Resolved does not mean received. */
-  write(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
-  /** Flushes and closes our side; reading continues until the remote closes its own. */
-  close(signal: AbortSignal): Promise<void>;
-  /** Resets the stream at once, in both directions. Harmless on a stream that is already closed. */
-  abort(error: Error): void;
-}
-
-export interface FramedStreamOptions {
-  /** The longest frame taken, in bytes, below 2^28. */
-  readonly maxFrame: number;
-  /** The longest frame sent; default: `maxFrame`. Requests are short where responses are long. */
-  readonly maxSent?: number;
-}
-
-/** Read ahead at least this much, so that small frames do not stop and start the sender. */
-const MIN_READ_AHEAD = 256 * 1024;
-
-/** Frames over a stream; the stream belongs to it from here on. */
-export function framed(stream: ByteStream, options: FramedStreamOptions): FramedStream {
-  return new Frames(stream, options);
-}
-
-class Frames implements FramedStream {
+export class FramedStream {
   readonly #stream: ByteStream;
   readonly #maxFrame: number;
   readonly #maxSent: number;
@@ -79,6 +61,7 @@ class Frames implements FramedStream {
       this.#fail(new AgrinetError('stream-closed', 'the stream is closed already'));
   }
 
+  /** The next frame in memory of its own, or null when the remote closed between two frames. One read at a time. */
   async read(signal: AbortSignal): Promise<Uint8Array | null> {
     if (this.#reading) throw new AgrinetError('internal', 'two reads at once on one stream');
     if (signal.aborted) throw this.#fail(aborted(signal));
@@ -92,12 +75,14 @@ class Frames implements FramedStream {
     }
   }
 
+  /** The same where a frame has to come: a remote that closes before it was stopped, and has done nothing wrong (`stream-truncated`). */
   async readNext(signal: AbortSignal): Promise<Uint8Array> {
     const frame = await this.read(signal);
     if (frame === null) throw this.#fail(new AgrinetError('stream-truncated', 'the stream ended too early'));
     return frame;
   }
 
+  /** Hands one frame to the muxer; waits while it is full. Resolved does not mean received. */
   async write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     if (bytes.length > this.#maxSent) throw new AgrinetError('frame-too-long', 'a frame above our own limit');
     if (signal.aborted) throw this.#fail(aborted(signal));
@@ -112,6 +97,7 @@ class Frames implements FramedStream {
     }
   }
 
+  /** Flushes and closes our side; reading continues until the remote closes its own. */
   async close(signal: AbortSignal): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     try {
@@ -121,6 +107,7 @@ class Frames implements FramedStream {
     }
   }
 
+  /** Resets the stream at once, in both directions. Harmless on a stream that is already closed. */
   abort(error: Error): void {
     this.#fail(
       error instanceof AgrinetError

@@ -9,7 +9,7 @@ import { encodeRangeRequest } from '../../protocols/mycelium/range.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { encodeCbor } from '../../protocols/wire/cbor.ts';
-import { framed } from '../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../protocols/wire/framed-stream.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import { type Channel, recordKey } from '../../protocols/wire/ids.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
@@ -105,7 +105,7 @@ async function attacker(random: Random): Promise<Attacker> {
   // it answers what is asked of it with garbage, too
   for (const name of ['range', 'frontier'] as const) {
     await host.libp2p.handle(`/agrinet/${NET}/${name}/1`, async (stream) => {
-      const frames = framed(stream, { maxFrame: 2 ** 20 });
+      const frames = new FramedStream(stream, { maxFrame: 2 ** 20 });
       const signal = AbortSignal.timeout(2000);
       try {
         await frames.write(garbage(name, random, undefined), signal);
@@ -153,7 +153,7 @@ async function throwFrame(victim: TestNode, one: Attacker, name: string, frame: 
   try {
     const connection = await connect(victim, one);
     const stream = await connection.newStream(`/agrinet/${NET}/${name}/1`, { signal });
-    const frames = framed(stream, { maxFrame: 2 ** 21 });
+    const frames = new FramedStream(stream, { maxFrame: 2 ** 21 });
     try {
       await frames.write(frame, signal);
       await frames.close(signal);

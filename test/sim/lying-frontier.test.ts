@@ -12,7 +12,7 @@ import {
 import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
 import { encodePage, type FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
-import { type FramedStream, framed } from '../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../protocols/wire/framed-stream.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
@@ -179,7 +179,7 @@ async function whileLying({ answer = UNSEEN['that it holds the same'], ask }: Li
     const scene: Scene = { self, node, honest: honest.node.identity.peerId };
     await liar.libp2p.handle(FRONTIER, async (stream) => {
       asked++;
-      const frames = framed(stream, { maxFrame: 65_536 });
+      const frames = new FramedStream(stream, { maxFrame: 65_536 });
       await frames
         .read(over.signal)
         .then(() => answer?.(frames, scene, over.signal))
@@ -197,7 +197,7 @@ async function whileLying({ answer = UNSEEN['that it holds the same'], ask }: Li
         try {
           asked++;
           const stream = await connection.newStream(FRONTIER, { signal: over.signal });
-          await question?.(framed(stream, { maxFrame: 65_536 }), over.signal);
+          await question?.(new FramedStream(stream, { maxFrame: 65_536 }), over.signal);
         } catch {
           await pause(systemEnv, 10, over.signal); // refused: at once again
         }

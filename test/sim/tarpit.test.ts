@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { pause } from '../../protocols/env.ts';
-import { framed } from '../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../protocols/wire/framed-stream.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { SLICE_LIMITS } from '../../protocols/mycelium/pull.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
@@ -49,7 +49,7 @@ async function joinBehind(tarpit: Tarpit, ms: number): Promise<number> {
     await libp2p.unhandle(protocol);
     await libp2p.handle(protocol, async (stream) => {
       asked++;
-      const frames = framed(stream, { maxFrame: FRAME_LIMITS.frameBytes });
+      const frames = new FramedStream(stream, { maxFrame: FRAME_LIMITS.frameBytes });
       await tarpit((frame) => frames.write(frame, over.signal), entry, over.signal).catch((error: unknown) =>
         frames.abort(error instanceof Error ? error : new Error('ended')),
       );

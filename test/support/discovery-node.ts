@@ -7,9 +7,9 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { createHost } from '../../daemon/libp2p-host.ts';
 import { createLogger } from '../../daemon/logger.ts';
-import { createAddressBook } from '../../protocols/discovery/address-book.ts';
+import { AddressBook } from '../../protocols/discovery/address-book.ts';
 import { createDialRule } from '../../protocols/discovery/dial-rule.ts';
-import { createDiscovery } from '../../protocols/discovery/discovery.ts';
+import { Discovery } from '../../protocols/discovery/discovery.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 
 const { seed, network, bootstrap } = JSON.parse(process.argv[2] ?? '{}') as {
@@ -33,7 +33,7 @@ const host = await createHost({
   rule,
   logger: createLogger({ logLevel: 'silent' }),
 });
-const book = createAddressBook(
+const book = new AddressBook(
   {
     store: { load: () => Promise.resolve([]), save: () => Promise.resolve() },
     env: systemEnv,
@@ -42,7 +42,7 @@ const book = createAddressBook(
   },
   rule,
 );
-const discovery = createDiscovery(
+const discovery = new Discovery(
   {
     libp2p: host.libp2p,
     dht: host.dht,

@@ -13,7 +13,7 @@ import { exportRoutes } from '../../api/routes/export.ts';
 import { feedRoutes } from '../../api/routes/feeds.ts';
 import { pullRoutes } from '../../api/routes/pull.ts';
 import { syncWorkerRoutes } from '../../api/routes/sync-worker.ts';
-import { createDigestTrees } from '../../daemon/doctor/digest-trees.ts';
+import { DigestTrees } from '../../daemon/doctor/digest-trees.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { createExchange, type Exchange } from '../../daemon/federation/exchange.ts';
 import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
@@ -91,7 +91,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   const sourceKeys: ExchangeNode['sourceKeys'] = new Map();
   const served: ExchangeNode['served'] = [];
   const reader = new Reader(db);
-  const trees = createDigestTrees({
+  const trees = new DigestTrees({
     env: systemEnv,
     reader,
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',

@@ -5,7 +5,7 @@ import type { Host } from '../../daemon/libp2p-host.ts';
 import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { signRegistration } from '../../protocols/registry/statement.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
-import { framed } from '../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../protocols/wire/framed-stream.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
 import type { Member } from './federation.ts';
 import { Hand, NET, type Random, someIdentity } from './forge.ts';
@@ -77,7 +77,7 @@ export class HostilePeer {
     const protocol = `/agrinet/${NET}/${name}/1`;
     await this.#host.libp2p.handle(protocol, async (stream) => {
       const signal = AbortSignal.timeout(60_000);
-      const out = framed(stream, { maxFrame: MAX_FRAME });
+      const out = new FramedStream(stream, { maxFrame: MAX_FRAME });
       try {
         await out.read(signal);
         for await (const frame of frames()) await out.write(frame, signal);
@@ -112,7 +112,7 @@ export class HostilePeer {
     } catch {
       return 'no stream'; // refused, or the connection went: the next one dials again
     }
-    const out = framed(stream, { maxFrame: MAX_FRAME });
+    const out = new FramedStream(stream, { maxFrame: MAX_FRAME });
     try {
       for (const frame of frames) await out.write(frame, signal);
       await out.close(signal);

@@ -1,10 +1,9 @@
 import { systemEnv } from '../../daemon/system-env.ts';
 import type { Env } from '../../protocols/env.ts';
 import {
-  createRangeReader,
   READING_LIMITS,
-  type RangeReader,
   type StartReadingWorker,
+  RangeReader,
 } from '../../protocols/mycelium/range-reader.ts';
 import { RangeReadings, type Reading, type ReadingRequest } from '../../protocols/mycelium/range-readings.ts';
 import { inlineOffload } from './inline-offload.ts';
@@ -20,7 +19,7 @@ export function inlineReadingWorker(env: Pick<Env, 'after'>): StartReadingWorker
 
 /** Reads every frame so, however small. */
 export function inlineReader(env: Pick<Env, 'after' | 'offload'> = systemEnv): RangeReader {
-  return createRangeReader({
+  return new RangeReader({
     env,
     start: inlineReadingWorker(env),
     limits: { ...READING_LIMITS, smallFrame: 0 },

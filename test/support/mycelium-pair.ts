@@ -2,14 +2,14 @@ import { streamPair } from '@libp2p/utils';
 import type { Stream } from '@libp2p/interface';
 import { systemEnv } from '../../daemon/system-env.ts';
 import type { FeedState } from '../../protocols/feed/feed.ts';
-import { createMycelium, type Mycelium } from '../../protocols/mycelium/mycelium.ts';
+import { Mycelium } from '../../protocols/mycelium/mycelium.ts';
 import { Offences } from '../../protocols/mycelium/offences.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
-import { framed, type FramedStream } from '../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../protocols/wire/framed-stream.ts';
 import type { PeerConnection, StreamHandler, StreamHost } from '../../protocols/wire/stream.ts';
 import { FeedTable } from '../../storage/feed-table.ts';
 import { inlineReader } from './inline-reader.ts';
@@ -95,7 +95,7 @@ export async function myceliumPair(
       proof: async () => undefined,
       erasures: async () => [],
     };
-    const mycelium = createMycelium(
+    const mycelium = new Mycelium(
       {
         env: systemEnv,
         self: peer,
@@ -127,7 +127,7 @@ export async function myceliumPair(
       const stream = await connectionOf(first, second, []).newStream(protocol, {
         signal: AbortSignal.timeout(5000),
       });
-      return framed(stream, { maxFrame: 65_536 });
+      return new FramedStream(stream, { maxFrame: 65_536 });
     },
     bytes: () => bytes,
     async stop() {

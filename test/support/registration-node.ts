@@ -14,9 +14,9 @@ import { createQuotas } from '../../daemon/quotas.ts';
 import { createRegistration, type Registration } from '../../daemon/federation/registration.ts';
 import { openSourceKeys } from '../../daemon/federation/source-keys.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
-import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
+import { HttpNodes } from '../../protocols/registry/http-nodes.ts';
 import { createNonces } from '../../protocols/registry/nonces.ts';
-import { createRegistry, type Registry } from '../../protocols/registry/registry.ts';
+import { Registry } from '../../protocols/registry/registry.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import { Database } from '../../storage/database.ts';
 import { httpNodeStore, nonceStore, registryStore } from '../../storage/tables.ts';
@@ -64,12 +64,12 @@ export async function registrationNode(
 ): Promise<RegistrationNode> {
   const { tls, allowLoopback = true, lookup, now = Date.now } = options;
   const db = await Database.open(dir.path, systemEnv);
-  const registry = await createRegistry(
+  const registry = await Registry.open(
     identity.peerId,
     registryStore(db, () => undefined),
     () => undefined,
   );
-  const httpNodes = await createHttpNodes(
+  const httpNodes = await HttpNodes.open(
     httpNodeStore(db, () => undefined),
     () => undefined,
   );

@@ -7,9 +7,9 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import type { Resolve } from '../../../daemon/checked-lookup.ts';
 import { createHost, type Host } from '../../../daemon/libp2p-host.ts';
 import { createLogger } from '../../../daemon/logger.ts';
-import { createAddressBook } from '../../../protocols/discovery/address-book.ts';
+import { AddressBook } from '../../../protocols/discovery/address-book.ts';
 import { createDialRule } from '../../../protocols/discovery/dial-rule.ts';
-import { createDiscovery } from '../../../protocols/discovery/discovery.ts';
+import { Discovery } from '../../../protocols/discovery/discovery.ts';
 import type { AddressPolicy } from '../../../protocols/wire/address-policy.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
@@ -61,11 +61,8 @@ async function node(
   });
   started.push(host);
   const store = { load: () => Promise.resolve([]), save: () => Promise.resolve() };
-  const book = createAddressBook(
-    { env: systemEnv, store, isRegistered, onSaveFailure: () => undefined },
-    rule,
-  );
-  const discovery = createDiscovery(
+  const book = new AddressBook({ env: systemEnv, store, isRegistered, onSaveFailure: () => undefined }, rule);
+  const discovery = new Discovery(
     {
       libp2p: host.libp2p,
       dht: host.dht,

@@ -6,10 +6,10 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { createHost, type Host, type HostOptions } from '../../../daemon/libp2p-host.ts';
 import { PENDING_LIMITS } from '../../../daemon/pending-inbound.ts';
 import { createLogger } from '../../../daemon/logger.ts';
-import { createAddressBook } from '../../../protocols/discovery/address-book.ts';
+import { AddressBook } from '../../../protocols/discovery/address-book.ts';
 import { createDialRule } from '../../../protocols/discovery/dial-rule.ts';
-import { createDiscovery, type Discovery } from '../../../protocols/discovery/discovery.ts';
-import { createPeerExchange } from '../../../protocols/discovery/peer-exchange.ts';
+import { Discovery } from '../../../protocols/discovery/discovery.ts';
+import { PeerExchange } from '../../../protocols/discovery/peer-exchange.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
 const started: { stop(): Promise<void> }[] = [];
@@ -186,11 +186,12 @@ it('says in one line when it cannot listen', async () => {
 describe('peer exchange', () => {
   it('hands a stranger the signed records of the peers connected, once per interval', async () => {
     const [hub, known, asker] = [await host(), await host(), await host()];
-    const parts = [hub, known, asker].map((one) =>
-      createPeerExchange(
-        { env: systemEnv, libp2p: one.libp2p, onFailure: () => undefined },
-        { network: 'host-test' },
-      ),
+    const parts = [hub, known, asker].map(
+      (one) =>
+        new PeerExchange(
+          { env: systemEnv, libp2p: one.libp2p, onFailure: () => undefined },
+          { network: 'host-test' },
+        ),
     );
     for (const part of parts) {
       await part.start();
@@ -264,7 +265,7 @@ it('a blackholed connection is found within ten seconds, and the peer redialled 
   started.push(cable);
   const rule = createDialRule({ allowLoopback: true, allowPrivate: true }, () => false, []);
   const store = { load: () => Promise.resolve([]), save: () => Promise.resolve() };
-  const book = createAddressBook(
+  const book = new AddressBook(
     {
       store,
       env: systemEnv,
@@ -273,7 +274,7 @@ it('a blackholed connection is found within ten seconds, and the peer redialled 
     },
     rule,
   );
-  const discovery: Discovery = createDiscovery(
+  const discovery: Discovery = new Discovery(
     {
       libp2p: node.libp2p,
       dht: node.dht,

@@ -2,9 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   ADDRESS_BOOK_LIMITS,
-  createAddressBook,
-  type AddressBook,
   type StoredAddresses,
+  AddressBook,
 } from '../../../protocols/discovery/address-book.ts';
 import { createDialRule } from '../../../protocols/discovery/dial-rule.ts';
 import type { AddressPolicy } from '../../../protocols/wire/address-policy.ts';
@@ -24,7 +23,7 @@ function bookOf(
 ): { book: AddressBook; saved: (readonly StoredAddresses[])[]; clock: { now: number } } {
   const saved: (readonly StoredAddresses[])[] = [];
   const clock = { now: 1000 };
-  const book = createAddressBook(
+  const book = new AddressBook(
     {
       store: {
         load: () => Promise.resolve(options.stored ?? []),
@@ -105,7 +104,7 @@ describe('address book', () => {
   it('writes again after a save that failed', async () => {
     let fail = true;
     const saved: (readonly StoredAddresses[])[] = [];
-    const book = createAddressBook(
+    const book = new AddressBook(
       {
         store: {
           load: () => Promise.resolve([]),

@@ -8,13 +8,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import {
-  createPeerExchange,
   verifyPeerRecord,
   PEER_EXCHANGE_LIMITS,
+  PeerExchange,
 } from '../../../protocols/discovery/peer-exchange.ts';
 import { concat } from '../../../protocols/wire/bytes.ts';
 import { encodeCbor, type Cbor } from '../../../protocols/wire/cbor.ts';
-import { framed } from '../../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../../protocols/wire/framed-stream.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
 const soon = (): AbortSignal => AbortSignal.timeout(5000);
@@ -70,11 +70,11 @@ describe('asking', () => {
   /** An asker whose peer answers with these frames. */
   async function answerWith(frames: readonly Uint8Array[]): Promise<unknown> {
     const [near, far] = await streamPair();
-    const exchange = createPeerExchange(
+    const exchange = new PeerExchange(
       { env: systemEnv, libp2p: undefined as never, onFailure: () => undefined },
       { network: 'test' },
     );
-    const server = framed(far, { maxFrame: 1024 * 1024 });
+    const server = new FramedStream(far, { maxFrame: 1024 * 1024 });
     const serving = (async () => {
       await server.read(soon());
       for (const frame of frames) await server.write(frame, soon());

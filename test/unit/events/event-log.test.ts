@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DeliverableEvent } from '../../../api/ports/events.ts';
-import { createEventLog, type EventLimits, type EventLog } from '../../../daemon/events/event-log.ts';
+import { type EventLimits, EventLog } from '../../../daemon/events/event-log.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
@@ -26,7 +26,7 @@ describe('the log of events', () => {
   });
 
   async function open(limits: Partial<EventLimits> = {}): Promise<EventLog> {
-    const log = await createEventLog({
+    const log = await EventLog.open({
       table: await openEventTable(db),
       env: { ...systemEnv, now: () => 1_700_000_000_000 },
       warn: (message) => warnings.push(message),
@@ -222,7 +222,7 @@ describe('the log of events', () => {
   it('goes on telling when the disk does not write, and writes when it does', async () => {
     const table = await openEventTable(db);
     let broken = true;
-    const log = await createEventLog({
+    const log = await EventLog.open({
       table: {
         ...table,
         write: (events, prune) => (broken ? Promise.reject(new Error('disk')) : table.write(events, prune)),

@@ -7,7 +7,7 @@ import { encodeOp } from '../../../protocols/feed/op.ts';
 import { HeldFeeds } from '../../../protocols/mycelium/held-feeds.ts';
 import { pullFeed } from '../../../protocols/mycelium/pull.ts';
 import { RANGE_LIMITS, type RangeRequest } from '../../../protocols/mycelium/range.ts';
-import { createRangeProtocol, type RangeProtocol } from '../../../protocols/mycelium/range-protocol.ts';
+import { RangeProtocol } from '../../../protocols/mycelium/range-protocol.ts';
 import { StreamTransport } from '../../../protocols/mycelium/stream-transport.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import type { Channel } from '../../../protocols/wire/ids.ts';
@@ -87,7 +87,7 @@ async function connectionToHolder(): Promise<{ protocol: RangeProtocol; connecti
   const peer = (of: PeerId, newStream?: () => Promise<unknown>): PeerConnection =>
     ({ remotePeer: { toString: () => of }, newStream }) as never;
   const make = ({ ledgerNode }: ExchangeNode): RangeProtocol =>
-    createRangeProtocol(
+    new RangeProtocol(
       {
         env: systemEnv,
         libp2p: {

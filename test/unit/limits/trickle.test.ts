@@ -16,7 +16,7 @@ import { concat } from '../../../protocols/wire/bytes.ts';
 import { FRONTIER_LIMITS } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodeFrontier, encodePage } from '../../../protocols/mycelium/frontier-page.ts';
 import { pause } from '../../../protocols/env.ts';
-import { framed } from '../../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../../protocols/wire/framed-stream.ts';
 import type * as steadyModule from '../../../protocols/wire/steady.ts';
 import { Hand, listingOps, NET, randomFrom, someIdentity } from '../../support/forge.ts';
 import { registerHere, startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
@@ -144,7 +144,7 @@ const WAYS: Readonly<Record<string, (round: number) => Uint8Array>> = {
 async function mud(host: Host, way: (round: number) => Uint8Array): Promise<string> {
   const connection = await host.libp2p.dial(node.addresses.map(multiaddr));
   const stream = await connection.newStream(`/agrinet/${NET}/frontier/1`);
-  const ended = framed(stream, { maxFrame: 65_536 }).read(AbortSignal.timeout(60_000));
+  const ended = new FramedStream(stream, { maxFrame: 65_536 }).read(AbortSignal.timeout(60_000));
   let round = 0;
   const timer = setInterval(() => {
     const bytes = way(round++);
@@ -167,7 +167,7 @@ async function exchange(host: Host, soon: () => AbortSignal): Promise<boolean> {
   try {
     const connection = await host.libp2p.dial(node.addresses.map(multiaddr));
     const stream = await connection.newStream(`/agrinet/${NET}/frontier/1`, { signal: soon() });
-    const frames = framed(stream, { maxFrame: 65_536 });
+    const frames = new FramedStream(stream, { maxFrame: 65_536 });
     await frames.write(encodePage([]), soon());
     await frames.close(soon());
     while ((await frames.read(soon())) !== null);
@@ -222,7 +222,7 @@ async function holderOf(
     `/agrinet/${NET}/range/1`,
     async (stream) => {
       under++;
-      const frames = framed(stream, { maxFrame: 4 * 1024 * 1024 });
+      const frames = new FramedStream(stream, { maxFrame: 4 * 1024 * 1024 });
       stream.addEventListener('close', () => under--, { once: true });
       try {
         const request = decodeRangeRequest((await frames.read(over)) ?? new Uint8Array());
@@ -249,7 +249,7 @@ async function holderOf(
     show: async () => {
       const connection = await host.libp2p.dial(node.addresses.map(multiaddr));
       const stream = await connection.newStream(`/agrinet/${NET}/frontier/1`);
-      const frames = framed(stream, { maxFrame: 65_536 });
+      const frames = new FramedStream(stream, { maxFrame: 65_536 });
       const soon = AbortSignal.timeout(20_000);
       for (const page of encodeFrontier(groups)) await frames.write(page, soon);
       await frames.close(soon);
@@ -374,7 +374,7 @@ it('peers that do not take their answers, four at once, leave places to a fifth,
     Array.from({ length: RANGE_LIMITS.answeringPerPeer }, () => deaf(host)),
   );
   const whole = async (): Promise<number> => {
-    const frames = framed(await ask(honest), { maxFrame: FRAME_LIMITS.frameBytes });
+    const frames = new FramedStream(await ask(honest), { maxFrame: FRAME_LIMITS.frameBytes });
     await frames.write(request, AbortSignal.timeout(20_000));
     await frames.close(AbortSignal.timeout(20_000));
     let bytes = 0;

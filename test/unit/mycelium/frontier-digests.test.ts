@@ -20,7 +20,7 @@ import {
   placeDigests,
 } from '../../../protocols/mycelium/frontier-digest.ts';
 import { decodeFrontier, encodePage, type FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
-import { createFrontierProtocol } from '../../../protocols/mycelium/frontier-exchange.ts';
+import { FrontierProtocol } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { wholeFrontier } from '../../../protocols/mycelium/frontier-stream.ts';
 import { FrontierView } from '../../../protocols/mycelium/frontier-view.ts';
 import { fromHex, hex, sha256Hex } from '../../../protocols/wire/bytes.ts';
@@ -340,7 +340,7 @@ it('over libp2p the newest version that both speak is spoken', async () => {
   const [here, there] = hosts;
   const spoken: string[] = [];
   const exchangeOf = ({ libp2p }: Host, spoken: string[] = []) =>
-    createFrontierProtocol(
+    new FrontierProtocol(
       {
         env: systemEnv,
         libp2p: {

@@ -2,15 +2,11 @@ import { streamPair } from '@libp2p/utils';
 import { describe, expect, it } from 'vitest';
 import type { PeerConnection, StreamHandler } from '../../../protocols/wire/stream.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
-import {
-  createFrontierProtocol,
-  FRONTIER_LIMITS,
-  type FrontierProtocol,
-} from '../../../protocols/mycelium/frontier-exchange.ts';
+import { FRONTIER_LIMITS, FrontierProtocol } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodeFrontier, type FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
 import { wholeFrontier } from '../../../protocols/mycelium/frontier-stream.ts';
 import { encodeOpening, groupHash, groupPlace } from '../../../protocols/mycelium/frontier-digest.ts';
-import { framed } from '../../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../../protocols/wire/framed-stream.ts';
 import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { FrontierView } from '../../../protocols/mycelium/frontier-view.ts';
@@ -48,7 +44,7 @@ async function twoNodes(
   const connection = (stream?: () => Promise<unknown>): PeerConnection =>
     ({ remotePeer: nodeOf(2).peerId, newStream: stream }) as never;
   const make = (mine: readonly FrontierGroup[]): FrontierProtocol =>
-    createFrontierProtocol(
+    new FrontierProtocol(
       {
         env: { ...systemEnv, random },
         libp2p: {
@@ -138,7 +134,7 @@ describe.each(['frontier/1', 'frontier/2'])('%s with those who ask and say nothi
     const handlers = new Map<string, StreamHandler>();
     const failures = new Map<string, string[]>();
     let places = 0;
-    const protocol = createFrontierProtocol(
+    const protocol = new FrontierProtocol(
       {
         env: { ...systemEnv, deadline: (ms) => systemEnv.deadline(ms / 25) },
         libp2p: {
@@ -160,7 +156,7 @@ describe.each(['frontier/1', 'frontier/2'])('%s with those who ask and say nothi
       const [ours, theirs] = await streamPair();
       const handler = handlers.get(`/agrinet/test/${version}`);
       const told = handler?.(theirs, { remotePeer: { toString: () => peer } } as never);
-      const frames = framed(ours, { maxFrame: 65_536 });
+      const frames = new FramedStream(ours, { maxFrame: 65_536 });
       if (says && version === 'frontier/2')
         await frames.write(encodeOpening({ knows: OWN_COVERAGE, root: viewOf([]).root }), soon());
       if (says) await frames.close(soon());

@@ -6,7 +6,7 @@ import { frontierOf } from '../../../protocols/feed/frontier.ts';
 import type { FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
 import { Offences } from '../../../protocols/mycelium/offences.ts';
 import type { PullEvent } from '../../../protocols/mycelium/pull-event.ts';
-import { createPuller, type Puller } from '../../../protocols/mycelium/puller.ts';
+import { Puller } from '../../../protocols/mycelium/puller.ts';
 import { rangeItems, type RangeRequest } from '../../../protocols/mycelium/range.ts';
 import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import type { RangeItem } from '../../../protocols/mycelium/range-item.ts';
@@ -72,7 +72,7 @@ function pullerOf(
   } = {},
 ): { puller: Puller; events: PullEvent[] } {
   const events: PullEvent[] = [];
-  const puller = createPuller({
+  const puller = new Puller({
     env: systemEnv,
     self: node.self,
     libp2p: { getConnections: () => [connection] },

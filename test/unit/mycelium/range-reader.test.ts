@@ -15,11 +15,10 @@ import type { FeedName } from '../../../protocols/ledger/types.ts';
 import { decodeRangeFrame } from '../../../protocols/mycelium/range-frame.ts';
 import { encodeItem, type RangeItem } from '../../../protocols/mycelium/range-item.ts';
 import {
-  createRangeReader,
-  type RangeReader,
   READING_LIMITS,
   type ReadingLimits,
   type StartReadingWorker,
+  RangeReader,
 } from '../../../protocols/mycelium/range-reader.ts';
 import { takeItems } from '../../../protocols/mycelium/take-items.ts';
 import { readOp } from '../../../protocols/open-dialog/read-op.ts';
@@ -45,7 +44,7 @@ afterEach(async () => {
 
 function readerOf(start: StartReadingWorker, limits: Partial<ReadingLimits> = {}): RangeReader {
   const all = { ...READING_LIMITS, smallFrame: 0, ...limits };
-  const reader = createRangeReader({ env: systemEnv, start, limits: all });
+  const reader = new RangeReader({ env: systemEnv, start, limits: all });
   readers.push(reader);
   return reader;
 }

@@ -1,20 +1,14 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
-import {
-  createRejoin,
-  type Recovery,
-  REJOIN_LIMITS,
-  type Rejoin,
-  waiting,
-} from '../../../protocols/mycelium/rejoin.ts';
+import { type Recovery, REJOIN_LIMITS, waiting, Rejoin } from '../../../protocols/mycelium/rejoin.ts';
 
 let active: string[] = [];
 let saved: (Recovery | undefined)[] = [];
 let told: (Recovery | undefined)[] = [];
 
 function open(recovery?: Recovery): Rejoin {
-  return createRejoin({
+  return new Rejoin({
     env: systemEnv,
     now: Date.now,
     active: () => active,

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import { createHttpNodes, type HttpNode } from '../../../protocols/registry/http-nodes.ts';
+import { type HttpNode, HttpNodes } from '../../../protocols/registry/http-nodes.ts';
 import { changedStatus } from '../../../protocols/registry/node-status.ts';
 import { createNonces, type NonceStore } from '../../../protocols/registry/nonces.ts';
-import { createRegistry, REGISTRY_LIMITS } from '../../../protocols/registry/registry.ts';
+import { REGISTRY_LIMITS, Registry } from '../../../protocols/registry/registry.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
 const codeOf = async (work: Promise<unknown>): Promise<string> =>
@@ -64,7 +64,7 @@ describe('the registry', () => {
       load: () => Promise.resolve([]),
       save: () => new Promise<void>((resolve) => setImmediate(resolve)),
     };
-    const registry = await createRegistry(identityFromSeed(randomBytes(32)).peerId, store, () => undefined);
+    const registry = await Registry.open(identityFromSeed(randomBytes(32)).peerId, store, () => undefined);
     const register = (by: string | undefined, status: 'active' | 'pending'): Promise<string> => {
       const caller = identityFromSeed(randomBytes(32)).peerId;
       const statement = { caller, nodeUrl: '', region: '', name: '', multiaddrs: [], schemaVersion: 1 };
@@ -84,7 +84,7 @@ describe('the registry', () => {
 describe('HTTP nodes', () => {
   it('bound what waits for the operator', async () => {
     const saved: HttpNode[] = [];
-    const nodes = await createHttpNodes(
+    const nodes = await HttpNodes.open(
       {
         load: () => Promise.resolve([]),
         save: (node) => Promise.resolve(void saved.push(node)),
@@ -113,7 +113,7 @@ describe('HTTP nodes', () => {
   });
 
   it('cannot be filled with the keys of one user, however many come at once', async () => {
-    const nodes = await createHttpNodes(
+    const nodes = await HttpNodes.open(
       {
         load: () => Promise.resolve([]),
         save: () => new Promise((resolve) => setImmediate(resolve)),

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import type { User } from '../../../api/ports/users.ts';
-import { openDirectory, USER_LIMITS } from '../../../daemon/users/directory.ts';
+import { USER_LIMITS, Directory } from '../../../daemon/users/directory.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 
 /** A directory over a table in memory. */
 function directoryOf(rows: readonly User[], fault: { error?: AgrinetError } = {}) {
   const table = new Map(rows.map((row) => [row.id, row]));
-  return openDirectory({
+  return Directory.open({
     table: {
       load: async () => [...table.values()],
       put: async (row) => {

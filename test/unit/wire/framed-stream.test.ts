@@ -5,7 +5,7 @@ import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p, type Libp2p } from 'libp2p';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { framed, type FramedStream } from '../../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../../protocols/wire/framed-stream.ts';
 
 const soon = (ms = 5000): AbortSignal => AbortSignal.timeout(ms);
 const bytes = (length: number, fill = 7): Uint8Array => new Uint8Array(length).fill(fill);
@@ -14,7 +14,7 @@ async function pair(
   maxFrame = 1024,
 ): Promise<{ a: FramedStream; b: FramedStream; rawA: Stream; rawB: Stream }> {
   const [rawA, rawB] = await streamPair();
-  return { a: framed(rawA, { maxFrame }), b: framed(rawB, { maxFrame }), rawA, rawB };
+  return { a: new FramedStream(rawA, { maxFrame }), b: new FramedStream(rawB, { maxFrame }), rawA, rawB };
 }
 
 describe('framed stream over a stream pair', () => {
@@ -42,7 +42,7 @@ describe('framed stream over a stream pair', () => {
 
   it('puts frames together from single bytes', async () => {
     const [rawA, rawB] = await streamPair();
-    const b = framed(rawB, { maxFrame: 1024 });
+    const b = new FramedStream(rawB, { maxFrame: 1024 });
     const wire = Uint8Array.of(0x02, 1, 2, 0x81, 0x01, ...bytes(129), 0x00);
     for (const byte of wire) rawA.send(Uint8Array.of(byte));
     expect(await b.read(soon())).toEqual(Uint8Array.of(1, 2));
@@ -58,7 +58,7 @@ describe('framed stream over a stream pair', () => {
   ])('refuses with %s and resets the stream', async (code, wire) => {
     const [rawA, rawB] = await streamPair();
     const closed = new Promise((resolve) => rawA.addEventListener('close', resolve, { once: true }));
-    const b = framed(rawB, { maxFrame: 1024 });
+    const b = new FramedStream(rawB, { maxFrame: 1024 });
     rawA.send(wire);
     await expect(b.read(soon())).rejects.toMatchObject({ code });
     expect(rawB.status).toBe('aborted');
@@ -74,7 +74,7 @@ describe('framed stream over a stream pair', () => {
 
   it('tells an end inside a frame from an end', async () => {
     const [rawA, rawB] = await streamPair();
-    const b = framed(rawB, { maxFrame: 1024 });
+    const b = new FramedStream(rawB, { maxFrame: 1024 });
     rawA.send(Uint8Array.of(5, 1, 2));
     await rawA.close();
     await expect(b.read(soon())).rejects.toMatchObject({ code: 'stream-truncated' });
@@ -82,7 +82,7 @@ describe('framed stream over a stream pair', () => {
 
   it('gives up on a tarpit that sends a length and then nothing', async () => {
     const [rawA, rawB] = await streamPair();
-    const b = framed(rawB, { maxFrame: 1024 });
+    const b = new FramedStream(rawB, { maxFrame: 1024 });
     rawA.send(Uint8Array.of(5, 1));
     await expect(b.read(soon(50))).rejects.toMatchObject({ code: 'stream-timeout' });
     expect(rawB.status).toBe('aborted');
@@ -126,8 +126,8 @@ describe('framed stream over tcp, noise and yamux', () => {
 
   it('moves 64 MiB in order, with bounded buffers on both sides', async () => {
     const [out, inn] = await open();
-    const writer = framed(out, { maxFrame: 64 * 1024 });
-    const reader = framed(inn, { maxFrame: 64 * 1024 });
+    const writer = new FramedStream(out, { maxFrame: 64 * 1024 });
+    const reader = new FramedStream(inn, { maxFrame: 64 * 1024 });
     const signal = soon(30_000);
     const frames = 1024;
     let most = 0;
@@ -154,8 +154,8 @@ describe('framed stream over tcp, noise and yamux', () => {
 
   it('holds a writer back while nobody reads, and its memory with it', async () => {
     const [out, inn] = await open();
-    const writer = framed(out, { maxFrame: 64 * 1024 });
-    const reader = framed(inn, { maxFrame: 64 * 1024 });
+    const writer = new FramedStream(out, { maxFrame: 64 * 1024 });
+    const reader = new FramedStream(inn, { maxFrame: 64 * 1024 });
     let written = 0;
     await expect(
       (async () => {
@@ -175,8 +175,8 @@ describe('framed stream over tcp, noise and yamux', () => {
 
   it('goes on after a slow reader wakes up', async () => {
     const [out, inn] = await open();
-    const writer = framed(out, { maxFrame: 1024 });
-    const reader = framed(inn, { maxFrame: 1024 });
+    const writer = new FramedStream(out, { maxFrame: 1024 });
+    const reader = new FramedStream(inn, { maxFrame: 1024 });
     const frames = 5000;
     const signal = soon(20_000);
     const writing = (async () => {
@@ -194,8 +194,8 @@ describe('framed stream over tcp, noise and yamux', () => {
 
   it('a lost connection is a failure, never an end', async () => {
     const [out, inn] = await open();
-    const writer = framed(out, { maxFrame: 1024 });
-    const reader = framed(inn, { maxFrame: 1024 });
+    const writer = new FramedStream(out, { maxFrame: 1024 });
+    const reader = new FramedStream(inn, { maxFrame: 1024 });
     await writer.write(bytes(5), soon());
     expect(await reader.read(soon())).toEqual(bytes(5));
     const waitingRead = reader.read(soon());

@@ -11,7 +11,7 @@ import { ITEM_SEQUENCE } from '../../../../protocols/mycelium/item-sequence.ts';
 import { encodeItem, type RangeItem } from '../../../../protocols/mycelium/range-item.ts';
 import { REQUEST_HEADER, signRequest } from '../../../../protocols/mycelium/signed-request.ts';
 import { concat } from '../../../../protocols/wire/bytes.ts';
-import { framed } from '../../../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../../../protocols/wire/framed-stream.ts';
 import type { Identity } from '../../../../protocols/wire/identity.ts';
 import { Hand, NET, type Random, randomFrom, someIdentity } from '../../../support/forge.ts';
 import { registerHere, startNode, TEST_KEY, type TestNode } from '../../../support/in-process-node.ts';
@@ -172,7 +172,7 @@ export class Bench {
     const stream: Stream = await connection.newStream(`/agrinet/${NET}/${name}/1`, {
       signal: AbortSignal.timeout(5000),
     });
-    const frames = framed(stream, { maxFrame: 4 * 1024 * 1024 });
+    const frames = new FramedStream(stream, { maxFrame: 4 * 1024 * 1024 });
     const signal = AbortSignal.timeout(10_000);
     return {
       async finish(list) {

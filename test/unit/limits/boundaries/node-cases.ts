@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { SseStreams } from '../../../../api/sse.ts';
 import { KeyRing } from '../../../../daemon/access/key-ring.ts';
 import { makeRoom } from '../../../../daemon/access/key-rules.ts';
-import { createEventLog, EVENT_LIMITS } from '../../../../daemon/events/event-log.ts';
+import { EVENT_LIMITS, EventLog } from '../../../../daemon/events/event-log.ts';
 import { EventWindow } from '../../../../daemon/events/event-window.ts';
 import { JobRows } from '../../../../daemon/jobs/job-rows.ts';
 import { JOB_LIMITS } from '../../../../daemon/jobs/job-store.ts';
@@ -14,8 +14,8 @@ import { countReplication } from '../../../../daemon/metrics/replication-counter
 import { systemEnv } from '../../../../daemon/system-env.ts';
 import { errorCode } from '../../../../protocols/errors.ts';
 import type { PullEvent } from '../../../../protocols/mycelium/pull-event.ts';
-import { createHttpNodes } from '../../../../protocols/registry/http-nodes.ts';
-import { createRegistry } from '../../../../protocols/registry/registry.ts';
+import { HttpNodes } from '../../../../protocols/registry/http-nodes.ts';
+import { Registry } from '../../../../protocols/registry/registry.ts';
 import { RELEASED_AT } from '../../../../protocols/wire/release-date.ts';
 import type { StoredKey } from '../../../../storage/key-table.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
@@ -118,7 +118,7 @@ async function eventLog({
   const clock = new HandClock();
   let writes = 0;
   let told = 0;
-  const log = await createEventLog({
+  const log = await EventLog.open({
     env: clock.env,
     table: {
       reservedTo: 1,
@@ -300,7 +300,7 @@ export const REGISTRY_CASES = {
     why: MANY,
     async send({ peer }, n) {
       const held = Array.from({ length: n - 1 }, (_, i) => ({ peerId: `${i}`, status: 'active' }));
-      const registry = await createRegistry(
+      const registry = await Registry.open(
         nodeOf(1).peerId,
         { load: async () => held as never, save: async () => undefined },
         () => undefined,
@@ -315,7 +315,7 @@ export const REGISTRY_CASES = {
     why: MANY,
     async send(_, n) {
       const held = Array.from({ length: n - 1 }, (_each, i) => ({ id: `legacy:${i}`, status: 'active' }));
-      const nodes = await createHttpNodes(
+      const nodes = await HttpNodes.open(
         { load: async () => held as never, save: async () => undefined, remove: async () => undefined },
         () => undefined,
       );

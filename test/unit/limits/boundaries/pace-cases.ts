@@ -1,6 +1,6 @@
-import { createDigestTrees } from '../../../../daemon/doctor/digest-trees.ts';
+import { DigestTrees } from '../../../../daemon/doctor/digest-trees.ts';
 import { PREFIX_LIMITS, type PrefixRow, branchAt } from '../../../../protocols/digest/prefix.ts';
-import { createRendezvous, RENDEZVOUS_LIMITS } from '../../../../protocols/discovery/rendezvous.ts';
+import { RENDEZVOUS_LIMITS, Rendezvous } from '../../../../protocols/discovery/rendezvous.ts';
 import { CATCH_UP_LIMITS, CatchUpPlan } from '../../../../protocols/mycelium/catch-up.ts';
 import { Exchanges } from '../../../../protocols/mycelium/exchanges.ts';
 import type { FrontierGroup } from '../../../../protocols/mycelium/frontier-page.ts';
@@ -117,7 +117,7 @@ function rendezvousOf(
   let provided = 0;
   let found = 0;
   const failures: string[] = [];
-  const rendezvous = createRendezvous(
+  const rendezvous = new Rendezvous(
     {
       env: { ...clock.env, random: () => 1 },
       dht: {
@@ -379,7 +379,7 @@ function treesOf(
   { ready = Promise.resolve(), most = PREFIX_LIMITS.records }: { ready?: Promise<void>; most?: number } = {},
 ) {
   let made = 0;
-  const trees = createDigestTrees({
+  const trees = new DigestTrees({
     env: clock.env,
     reader: {
       async *elements() {

@@ -1,5 +1,5 @@
 import type { PeerConnection, StreamHandler, StreamHost } from '../../../../protocols/wire/stream.ts';
-import { framed, type FramedStream } from '../../../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../../../protocols/wire/framed-stream.ts';
 import type { PeerId } from '../../../../protocols/wire/identity.ts';
 import { VirtualStream } from '../../../sim/world/streams.ts';
 import { errorCode } from '../../../../protocols/errors.ts';
@@ -22,7 +22,7 @@ export class StreamBench {
   open(peer: PeerId = nodeOf(2).peerId): { stream: VirtualStream; frames: FramedStream } {
     const [near, far] = streamsOf();
     void this.#handler?.(far, connectionTo(peer));
-    return { stream: near, frames: framed(near, { maxFrame: 2 ** 24 }) };
+    return { stream: near, frames: new FramedStream(near, { maxFrame: 2 ** 24 }) };
   }
 }
 

@@ -1,9 +1,9 @@
-import { createPeerExchange } from '../../../../protocols/discovery/peer-exchange.ts';
+import { PeerExchange } from '../../../../protocols/discovery/peer-exchange.ts';
 import { createAnnounceProtocol } from '../../../../protocols/mycelium/announce.ts';
-import { createFrontierProtocol, FRONTIER_LIMITS } from '../../../../protocols/mycelium/frontier-exchange.ts';
+import { FRONTIER_LIMITS, FrontierProtocol } from '../../../../protocols/mycelium/frontier-exchange.ts';
 import { encodePage } from '../../../../protocols/mycelium/frontier-page.ts';
 import { encodeMessage } from '../../../../protocols/mycelium/message.ts';
-import { createRangeProtocol } from '../../../../protocols/mycelium/range-protocol.ts';
+import { RangeProtocol } from '../../../../protocols/mycelium/range-protocol.ts';
 import { encodeRangeRequest } from '../../../../protocols/mycelium/range.ts';
 import { encodeCbor } from '../../../../protocols/wire/cbor.ts';
 import type { Env } from '../../../../protocols/env.ts';
@@ -27,7 +27,7 @@ const forever = new AbortController().signal;
 const ended = (bench: StreamBench): string => bench.failures[0] ?? 'goes on';
 
 function frontierOf(env: Env, bench: { libp2p: StreamHost; onFailure: StreamBench['onFailure'] }) {
-  return createFrontierProtocol(
+  return new FrontierProtocol(
     {
       env,
       libp2p: bench.libp2p,
@@ -56,7 +56,7 @@ function rangeOf(
       yield new Uint8Array(100);
     },
   };
-  return createRangeProtocol(
+  return new RangeProtocol(
     {
       env,
       libp2p: bench.libp2p,
@@ -79,7 +79,7 @@ function announceOf(env: Env, bench: { libp2p: StreamHost; onFailure: StreamBenc
 
 function peersOf(env: Env, bench: { libp2p: StreamHost; onFailure: StreamBench['onFailure'] }) {
   const libp2p = Object.assign(bench.libp2p, { getPeers: () => [] });
-  return createPeerExchange({ env, libp2p: libp2p as never, onFailure: bench.onFailure }, { network: NET });
+  return new PeerExchange({ env, libp2p: libp2p as never, onFailure: bench.onFailure }, { network: NET });
 }
 
 /** An answer to whoever opens a stream and says nothing: how it stands after so long. */
@@ -288,7 +288,7 @@ export const PEER_EXCHANGE_CASES = {
     gives: ['stream-closed', 'answered', 'answered'],
   },
   streams: begun('peers', async (env, libp2p) => {
-    const protocol = createPeerExchange(
+    const protocol = new PeerExchange(
       { env, libp2p: libp2p as never, onFailure: () => undefined },
       { network: NET },
     );
