@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
-import { JSON_OPTION, bytesText, localTime, printJson, printLine } from './output.ts';
+import { bytesText, JSON_OPTION, localTime, printJson, printLine } from './output.ts';
 import { withSteps } from './progress-bar.ts';
 import { newPassphrase } from './passphrase.ts';
 import { systemEnv } from '../system-env.ts';

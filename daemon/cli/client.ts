@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Api } from '../../api/groups.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readLocalApiKey } from '../api-key.ts';
+import { readSettings } from '../secrets.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { systemEnv } from '../system-env.ts';
 import { printable } from './output.ts';
@@ -31,7 +32,7 @@ const refusal = z.object({
  * A client of the daemon at BACKEND_URL. It sends API_KEY; the key in DATA_DIR only to a daemon on this host, since
  * it belongs to no other. Redirects are refused, as they would carry the key along.
  */
-export function connect(settings: Settings): DaemonClient {
+export function connect(settings: Settings = readSettings()): DaemonClient {
   const base = settings.backendUrl;
   const local = isLoopbackHost(new URL(base).hostname);
   /** The deadline ends with the headers, or with the whole answer when `whole`. */
@@ -71,6 +72,19 @@ export function connect(settings: Settings): DaemonClient {
 /** The JSON of an answer; a refusal has been thrown before. */
 export async function answerOf<T>(pending: Promise<ClientResponse<T, number, 'json'>>): Promise<T> {
   return (await pending).json();
+}
+
+/** What a list that is asked for in pages of 500 holds in all. */
+export async function everyRow<P extends { readonly cursor?: string | undefined }, Row>(
+  pageOf: (query: { limit: string; cursor?: string }) => Promise<P>,
+  rowsOf: (page: P) => readonly Row[],
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let page: P | undefined; page === undefined || page.cursor !== undefined;) {
+    page = await pageOf({ limit: '500', ...(page?.cursor === undefined ? {} : { cursor: page.cursor }) });
+    rows.push(...rowsOf(page));
+  }
+  return rows;
 }
 
 /** The same answer; reading it throws `daemon-not-running` where the daemon ends before its answer does. */

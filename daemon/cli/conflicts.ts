@@ -1,35 +1,23 @@
 import { Command } from 'commander';
-import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, type JsonFlag, printable, printAnswer } from './output.ts';
 
 /** `agrinet conflicts`: fields that were written concurrently and not resolved yet. */
 export function conflictsCommand(): Command {
   return new Command('conflicts')
     .description('list unresolved conflicts')
     .option(...JSON_OPTION)
-    .action(async (options: { json?: true }) => {
-      const open = await answerOf(connect(readSettings()).api.conflicts.$get({ query: {} }));
-      if (options.json) {
-        printJson(open);
-        return;
-      }
-      if (open.conflicts.length === 0) {
-        printLine('No unresolved conflicts.');
-        return;
-      }
-      const columns = [...new Set(open.conflicts.flatMap((each) => Object.keys(each)))];
-      const rows = open.conflicts
-        .map((each) => Object.entries(each))
-        .map((fields) => new Map<string, unknown>(fields))
-        .map((each) => columns.map((column) => cell(each.get(column))));
-      printLine(
-        boxTable(
-          columns.map((column) => printable(column)),
-          rows,
-        ),
-      );
+    .action(async (form: JsonFlag) => {
+      printAnswer(await answerOf(connect().api.conflicts.$get({ query: {} })), form, ({ conflicts }) => {
+        if (conflicts.length === 0) return 'No unresolved conflicts.';
+        const columns = [...new Set(conflicts.flatMap((each) => Object.keys(each)))];
+        const rows = conflicts
+          .map((each) => new Map<string, unknown>(Object.entries(each)))
+          .map((each) => columns.map((column) => cell(each.get(column))));
+        const head = columns.map((column) => printable(column));
+        return boxTable(head, rows);
+      });
     });
 }
 

@@ -110,8 +110,8 @@ async function boundedText(path: string): Promise<string> {
 }
 
 async function noteFromDaemon(id: string): Promise<string> {
-  const [{ connect }, { readSettings }] = await Promise.all([import('./client.ts'), import('../secrets.ts')]);
-  const response = await connect(readSettings()).getStream(`/contracts/${encodeURIComponent(id)}/note`);
+  const { connect } = await import('./client.ts');
+  const response = await connect().getStream(`/contracts/${encodeURIComponent(id)}/note`);
   return response.text();
 }
 

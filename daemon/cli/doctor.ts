@@ -88,7 +88,7 @@ async function wrongSettings(problems: readonly SettingProblem[]): Promise<Shown
 
 /** Ends with `unhealthy` when entries are the same and records are not; lag is not a fault. */
 async function diff(peer: string, deep: boolean, asJson: boolean): Promise<void> {
-  const report = await answerOf(connect(readSettings()).api.doctor.diff.$post({ json: { peer, deep } }));
+  const report = await answerOf(connect().api.doctor.diff.$post({ json: { peer, deep } }));
   if (asJson) printJson(report);
   else printLine(diffText(report));
   if (report.damaged)

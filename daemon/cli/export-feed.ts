@@ -5,10 +5,9 @@ import { encodeFeedHead, FeedSum } from '../../protocols/mycelium/feed-file.ts';
 import { decodeItems } from '../../protocols/mycelium/item-sequence.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
-import { readSettings } from '../secrets.ts';
 import { refuseExisting, writeWhole } from '../whole-file.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, bytesText, printJson, printLine } from './output.ts';
+import { bytesText, JSON_OPTION, printJson, printLine } from './output.ts';
 import { withProgress } from './progress-bar.ts';
 
 interface Options {
@@ -29,7 +28,7 @@ export function exportFeedCommand(): Command {
     .option(...JSON_OPTION)
     .action(async (file: string, options: Options) => {
       await refuseExisting(file, options.force === true);
-      const daemon = connect(readSettings());
+      const daemon = connect();
       const { peerId } = await answerOf(daemon.api.federation.identity.$get({ query: {} }));
       const from = peerOf('the daemon', peerId);
       const to = options.for === undefined ? undefined : peerOf('--for', options.for);

@@ -2,9 +2,8 @@ import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
-import { JSON_OPTION, bytesText, printable, printJson, printLine } from './output.ts';
+import { bytesText, JSON_OPTION, printable, printJson, printLine } from './output.ts';
 import { withProgress } from './progress-bar.ts';
 import { progressEnd } from './progress-lines.ts';
 
@@ -40,7 +39,7 @@ export function forgetCommand(): Command {
 }
 
 async function forget(id: string, { dryRun, yes, json }: Options): Promise<void> {
-  const client = connect(readSettings());
+  const client = connect();
   const path = `/federation/nodes/${encodeURIComponent(id)}/forget`;
   const follow = (response: Response, label: string) =>
     withProgress(label, (onProgress) => progressEnd(response, Figures, onProgress, 'forgetting'));

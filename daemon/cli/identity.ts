@@ -4,7 +4,7 @@ import { identityPath, readIdentity } from '../identity-file.ts';
 import { readSettings } from '../secrets.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, type JsonFlag, printable, printAnswer } from './output.ts';
 
 /** `agrinet identity`: this node's identity; from DATA_DIR while the daemon is down. */
 export function identityCommand(): Command {
@@ -13,16 +13,13 @@ export function identityCommand(): Command {
       'show the peer ID and addresses of this node; while the daemon is stopped, the peer ID in DATA_DIR',
     )
     .option(...JSON_OPTION)
-    .action(async (options: { json?: true }) => {
-      const who = await whoIs(readSettings());
-      if (options.json) {
-        printJson(who);
-        return;
-      }
-      for (const [name, value] of Object.entries(who)) {
-        for (const each of Array.isArray(value) ? value : [value])
-          printLine(`${printable(name)}: ${printable(String(each), 300)}`);
-      }
+    .action(async (form: JsonFlag) => {
+      printAnswer(await whoIs(readSettings()), form, (who) =>
+        Object.entries(who)
+          .flatMap(([name, value]) => [value].flat().map((each) => [name, String(each)] as const))
+          .map(([name, each]) => `${printable(name)}: ${printable(each, 300)}`)
+          .join('\n'),
+      );
     });
 }
 

@@ -14,7 +14,6 @@ import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { isSequenceFault } from '../../protocols/mycelium/sequence-fault.ts';
 import { bytesEqual, concat } from '../../protocols/wire/bytes.ts';
-import { readSettings } from '../secrets.ts';
 import { connect, type DaemonClient } from './client.ts';
 import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 import { withProgress } from './progress-bar.ts';
@@ -35,7 +34,7 @@ export function importFeedCommand(): Command {
     .argument('<file>', 'a file written by agrinet export-feed')
     .option(...JSON_OPTION)
     .action(async (file: string, options: { json?: true }) => {
-      const daemon = connect(readSettings());
+      const daemon = connect();
       const totals: Totals = { accepted: 0, known: 0, ignored: 0, reasons: {}, strangers: {} };
       await withProgress('Reading', (onProgress) => carryIn(file, daemon, totals, onProgress));
       if (options.json) printJson({ file, ...totals });

@@ -7,6 +7,7 @@ import { NewestPrices, NO_REGION } from '../../protocols/market/price-listings.t
 import type { WfpRow } from '../../protocols/market/wfp.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { printable } from './output.ts';
+import { parsedJson } from '../../protocols/wire/json.ts';
 
 /** Rows in one request: no more than the refused rows that the daemon names one by one in its answer. */
 const BATCH_ROWS = 1_000;
@@ -222,7 +223,7 @@ async function* answer(response: Response): AsyncGenerator<z.output<typeof answe
   if (response.body === null) return;
   for await (const { text } of readLines(response.body, MAX_ANSWER_LINE)) {
     if (text.trim() === '') continue;
-    const line = answerLine.safeParse(parseJson(text));
+    const line = answerLine.safeParse(parsedJson(text));
     if (!line.success) {
       throw new AgrinetError('request-refused', 'the daemon sent an unexpected response to the import');
     }
@@ -231,15 +232,7 @@ async function* answer(response: Response): AsyncGenerator<z.output<typeof answe
 }
 
 async function refusalOf(response: Response): Promise<AgrinetError> {
-  const body = z.object({ error: z.string() }).safeParse(parseJson(await response.text()));
+  const body = z.object({ error: z.string() }).safeParse(parsedJson(await response.text()));
   const reason = body.success ? printable(body.data.error, 300) : `status ${response.status}`;
   return new AgrinetError('request-refused', `the daemon refused the import: ${reason}`);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // what is not JSON fails the schema, with its message
-  }
 }

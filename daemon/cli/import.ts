@@ -3,7 +3,6 @@ import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { exitCodeFor } from '../exit-codes.ts';
-import { readSettings } from '../secrets.ts';
 import { systemEnv } from '../system-env.ts';
 import { connect } from './client.ts';
 import { importFile } from './import-run.ts';
@@ -74,7 +73,7 @@ function fold(region: string): string {
 }
 
 async function run(file: string, options: Options): Promise<void> {
-  const daemon = connect(readSettings());
+  const daemon = connect();
   const { handle, size } = await opened(file);
   const source = handle.createReadStream();
   const progress = createProgress(size, () => source.bytesRead);

@@ -1,9 +1,8 @@
 import { Command, Option } from 'commander';
 import { JOB_STATES, type JobState } from '../../api/ports/jobs.ts';
-import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, type JsonFlag, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet jobs`: how many there are and which, and dead ones tried again. */
 export function jobsCommand(): Command {
@@ -15,16 +14,12 @@ export function jobsCommand(): Command {
     .description('show job counts and the latest jobs')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices([...JOB_STATES]))
     .option(...JSON_OPTION)
-    .action(async (options: { state?: JobState; json?: true }) => {
-      const daemon = connect(readSettings()).api;
-      const { state } = options;
+    .action(async ({ state, json }: JsonFlag & { state?: JobState }) => {
+      const daemon = connect().api;
       const found = await answerOf(
         daemon.jobs.$get({ query: { limit: '50', ...(state === undefined ? {} : { state }) } }),
       );
-      if (options.json) {
-        printJson(found);
-        return;
-      }
+      if (json) return printJson(found);
       const { ok, detail, counts } = await answerOf(daemon.jobs.health.$get());
       printLine(
         Object.entries(counts)
@@ -47,7 +42,7 @@ export function jobsCommand(): Command {
     .description('retry a dead job')
     .action(async (id: string) => {
       const { state } = await answerOf(
-        connect(readSettings()).api.jobs[':id'].retry.$post({ param: { id: encodeURIComponent(id) } }),
+        connect().api.jobs[':id'].retry.$post({ param: { id: encodeURIComponent(id) } }),
       );
       printLine(`${printable(id)}: ${printable(state)}`);
     });

@@ -1,17 +1,22 @@
 import chalk from 'chalk';
 import type { InferResponseType } from 'hono/client';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { SCOPES, type Scope } from '../../api/access.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
-import { readSettings } from '../secrets.ts';
-import { answerOf, connect } from './client.ts';
+import { answerOf, connect, everyRow } from './client.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
+import {
+  JSON_OPTION,
+  type JsonFlag,
+  localTime,
+  printable,
+  printAnswer,
+  printJson,
+  printLine,
+} from './output.ts';
 
-const daemon = () => connect(readSettings()).api.api.keys;
-type Page = InferResponseType<ReturnType<typeof daemon>['$get']>;
+const daemon = () => connect().api.api.keys;
 type Issued = InferResponseType<ReturnType<typeof daemon>['issue']['$post']>;
-const asJson = () => new Option(...JSON_OPTION);
 
 /** `agrinet keys`: the API keys that this node has issued. */
 export function keysCommand(): Command {
@@ -20,7 +25,7 @@ export function keysCommand(): Command {
     .command('list', { isDefault: true })
     .description('list keys, newest first')
     .option('--user <id>', 'only keys of this user')
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(list);
   keys
     .command('issue')
@@ -36,42 +41,31 @@ export function keysCommand(): Command {
       'with the register scope: how many nodes may register with it, 1 to 32 (default: 1)',
       nodes,
     )
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(issue);
   keys
     .command('revoke')
     .description('revoke a key immediately')
     .argument('<id>', 'ID of the key, from `agrinet keys list`')
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(revoke);
   keys
     .command('rotate')
     .description('replace a key; the new key is shown only once')
     .argument('<id>', 'ID of the key, from `agrinet keys list`')
     .option('--grace <time>', 'how long the old key remains valid: seconds, 12h, 7d (default: 1d)', seconds)
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(rotate);
   return keys;
 }
 
 async function list({ user, json }: { user?: string; json?: true }): Promise<void> {
-  const client = daemon();
-  const keys: Page['keys'] = [];
-  let cursor: string | undefined;
-  do {
-    const query = {
-      limit: '500',
-      ...(user === undefined ? {} : { userId: user }),
-      ...(cursor === undefined ? {} : { cursor }),
-    };
-    const page: Page = await answerOf(client.$get({ query }));
-    keys.push(...page.keys);
-    ({ cursor } = page);
-  } while (cursor !== undefined);
-  if (json) {
-    printJson({ keys });
-    return;
-  }
+  const of = user === undefined ? {} : { userId: user };
+  const keys = await everyRow(
+    (page) => answerOf(daemon().$get({ query: { ...of, ...page } })),
+    (page) => page.keys,
+  );
+  if (json) return printJson({ keys });
   const head = ['Id', 'User', 'Scopes', 'Status', 'Expires', 'Uses', 'Last Used'];
   const rows = keys.map((each) => [
     printable(each.id),
@@ -106,10 +100,9 @@ async function issue(options: {
   });
 }
 
-async function revoke(id: string, { json }: { json?: true }): Promise<void> {
+async function revoke(id: string, form: JsonFlag): Promise<void> {
   const answer = await answerOf(daemon().revoke.$post({ json: { id } }));
-  if (json) printJson(answer);
-  else printLine(`${printable(answer.id)}: ${printable(answer.status)}`);
+  printAnswer(answer, form, ({ status }) => `${printable(answer.id)}: ${printable(status)}`);
 }
 
 async function rotate(id: string, { grace, json }: { grace?: number; json?: true }): Promise<void> {
@@ -119,11 +112,8 @@ async function rotate(id: string, { grace, json }: { grace?: number; json?: true
   );
   const until = `The old key, ${printable(answer.previous.id)}, remains valid until ${localTime(answer.previous.expiresAt)}.`;
   await shownOrRevoked(answer, `${until} Issue another key in its place.`, () => {
-    if (json) {
-      printJson(answer);
-      return;
-    }
-    show(answer, until);
+    if (json) printJson(answer);
+    else show(answer, until);
   });
 }
 

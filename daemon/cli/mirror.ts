@@ -1,8 +1,7 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { readLines } from '../../protocols/market/lines.ts';
-import { readSettings } from '../secrets.ts';
+import { progressEnd } from './progress-lines.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
 import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
@@ -26,7 +25,7 @@ export function mirrorCommand(): Command {
     .option('--take-over', 'take over the tables of a node that is permanently gone')
     .action(async (options: { takeOver?: true }) => {
       const json = { takeOver: options.takeOver === true };
-      const { made, state, detail } = await answerOf(connect(readSettings()).api.mirror.init.$post({ json }));
+      const { made, state, detail } = await answerOf(connect().api.mirror.init.$post({ json }));
       printLine(
         made.length === 0
           ? 'No tables were missing.'
@@ -61,7 +60,7 @@ export function mirrorCommand(): Command {
   return command;
 }
 
-const status = () => answerOf(connect(readSettings()).api.mirror.$get());
+const status = () => answerOf(connect().api.mirror.$get());
 type Status = Awaited<ReturnType<typeof status>>;
 
 function statusReport(found: Status): string {
@@ -89,50 +88,31 @@ function statusReport(found: Status): string {
   return boxTable(['DynamoDB mirror', ''], rows);
 }
 
-const Line = z.union([
-  z.object({
-    finished: z.literal(true),
-    items: z.record(z.string(), z.number()),
-    foreign: z.record(z.string(), z.number()),
-    pending: z.number(),
-    differences: z.number(),
-    mended: z.number().optional(),
-  }),
-  z.object({ difference: z.object({ table: z.string(), key: z.array(z.string()), kind: z.string() }) }),
-  z.object({ done: z.number(), total: z.number() }),
-  z.object({ error: z.string(), code: z.string() }),
-]);
-type End = Extract<z.output<typeof Line>, { finished: true }>;
-
-/** A line of the daemon is a key and a few words. */
-const MAX_LINE = 65_536;
+const End = z.object({
+  finished: z.literal(true),
+  items: z.record(z.string(), z.number()),
+  foreign: z.record(z.string(), z.number()),
+  pending: z.number(),
+  differences: z.number(),
+  mended: z.number().optional(),
+});
+const Difference = z.object({
+  difference: z.object({ table: z.string(), key: z.array(z.string()), kind: z.string() }),
+});
 
 /** Runs a check in the daemon, with a bar, and prints what differs. Throws `request-refused`. */
-async function check(path: string, body: object, json: boolean): Promise<End> {
-  const response = await connect(readSettings()).postStream(path, JSON.stringify(body), 'application/json');
-  const end = await withProgress('items', async (onProgress) => {
-    let last: End | undefined;
-    for await (const { text } of readLines(response.body ?? new ReadableStream(), MAX_LINE)) {
-      const line = Line.parse(JSON.parse(text));
-      if ('error' in line)
-        throw new AgrinetError('request-refused', `the check was aborted: ${printable(line.error, 300)}`);
-      if ('done' in line) onProgress(line.done, line.total);
-      else if ('finished' in line) last = line;
-      else if (json) printJson(line.difference);
-      else {
-        const { table, key, kind } = line.difference;
-        printLine(
-          `${kind.padEnd(9)} ${printable(table)} ${key.map((each) => printable(each, 200)).join(' ')}`,
-        );
-      }
-    }
-    return last;
-  });
-  if (end === undefined)
-    throw new AgrinetError(
-      'request-refused',
-      'the daemon closed the connection during the check; run it again',
-    );
+async function check(path: string, body: object, json: boolean): Promise<z.output<typeof End>> {
+  const response = await connect().postStream(path, JSON.stringify(body), 'application/json');
+  const tell = (line: unknown): void => {
+    const { difference } = Difference.parse(line);
+    const { table, key, kind } = difference;
+    if (json) printJson(difference);
+    else
+      printLine(`${kind.padEnd(9)} ${printable(table)} ${key.map((each) => printable(each, 200)).join(' ')}`);
+  };
+  const end = await withProgress('items', (onProgress) =>
+    progressEnd(response, End, onProgress, 'check', tell),
+  );
   if (json) {
     printJson(end);
     return end;

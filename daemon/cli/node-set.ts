@@ -1,8 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, printable, printJson, printLine, quotaText } from './output.ts';
+import { JSON_OPTION, printable, printAnswer, quotaText } from './output.ts';
 
 /** `agrinet nodes set`: what holds for one node and not for all. */
 export function setCommand(): Command {
@@ -13,13 +12,16 @@ export function setCommand(): Command {
     .option(...JSON_OPTION)
     .action(async (id: string, { quotaMb }: { quotaMb?: number | null }, command: Command) => {
       if (quotaMb === undefined) throw new AgrinetError('usage', 'nothing to set: pass --quota-mb');
-      const node = connect(readSettings()).api.federation.nodes[':id'];
+      const node = connect().api.federation.nodes[':id'];
       const answer = await answerOf(
         node.quota.$post({ param: { id: encodeURIComponent(id) }, json: { quotaMb } }),
       );
       // `--json` belongs to `nodes` too, which then takes it first.
-      if (command.optsWithGlobals<{ json?: true }>().json === true) printJson(answer);
-      else printLine(`${printable(answer.nodeId)}: ${quotaText(answer)}`);
+      printAnswer(
+        answer,
+        command.optsWithGlobals(),
+        () => `${printable(answer.nodeId)}: ${quotaText(answer)}`,
+      );
     });
 }
 

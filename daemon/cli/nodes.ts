@@ -6,35 +6,31 @@ import { SOURCE_KEY } from '../federation/source-keys.ts';
 import { jsonOf } from '../market/geofence-file.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSecretFile } from '../secret-file.ts';
-import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { setCommand } from './node-set.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, localTime, printable, printJson, printLine, quotaText } from './output.ts';
+import { JSON_OPTION, type JsonFlag, localTime, printable, printAnswer, quotaText } from './output.ts';
 
 /** `agrinet nodes`: the registry of this node, and what its operator decides about it. */
 export function nodesCommand(): Command {
   return new Command('nodes')
     .description('list and manage registered nodes')
     .option(...JSON_OPTION)
-    .action(async (options: { json?: true }) => {
-      const registry = await answerOf(connect(readSettings()).api.federation.nodes.$get());
-      if (options.json) {
-        printJson(registry);
-        return;
-      }
-      const head = ['Node', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync', 'Stored / Quota'];
-      const rows = registry.nodes.map((each) => [
-        printable(each.nodeId),
-        printable(each.url === '' ? '-' : each.url),
-        printable(each.region),
-        each.status === 'active' ? chalk.green('active') : chalk.yellow(each.status),
-        each.kind === 'http' ? 'HTTP only' : each.connected ? 'yes' : 'no',
-        each.lag === null ? '-' : String(each.lag),
-        localTime(each.lastSync),
-        each.quota === undefined ? '-' : quotaText(each.quota),
-      ]);
-      printLine(boxTable(head, rows));
+    .action(async (form: JsonFlag) => {
+      printAnswer(await answerOf(connect().api.federation.nodes.$get()), form, ({ nodes }) => {
+        const head = ['Node', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync', 'Stored / Quota'];
+        const rows = nodes.map((each) => [
+          printable(each.nodeId),
+          printable(each.url === '' ? '-' : each.url),
+          printable(each.region),
+          each.status === 'active' ? chalk.green('active') : chalk.yellow(each.status),
+          each.kind === 'http' ? 'HTTP only' : each.connected ? 'yes' : 'no',
+          each.lag === null ? '-' : String(each.lag),
+          localTime(each.lastSync),
+          each.quota === undefined ? '-' : quotaText(each.quota),
+        ]);
+        return boxTable(head, rows);
+      });
     })
     .addCommand(
       switchCommand('approve', 'activate a pending node; an agrinetd first has to prove its identity'),
@@ -53,12 +49,15 @@ function fenceCommand(): Command {
     .option(...JSON_OPTION)
     .action(async (id: string, given: string, _: unknown, command: Command) => {
       const fence = await fenceBody(given);
-      const node = connect(readSettings()).api.federation.nodes[':id'];
+      const node = connect().api.federation.nodes[':id'];
       const answer = await answerOf(
         node.fence.$post({ param: { id: encodeURIComponent(id) }, json: { fence } }),
       );
-      if (wantsJson(command)) printJson(answer);
-      else printLine(`${printable(answer.nodeId)}: ${printable(answer.fence)}`);
+      printAnswer(
+        answer,
+        command.optsWithGlobals(),
+        ({ nodeId, fence: set }) => `${printable(nodeId)}: ${printable(set)}`,
+      );
     });
 }
 
@@ -86,10 +85,9 @@ function switchCommand(name: 'approve' | 'revoke' | 'suspend' | 'resume', descri
     .argument('<node>', 'peer ID, or legacy:<url>, of a node, from `agrinet nodes`')
     .option(...JSON_OPTION)
     .action(async (id: string, _: unknown, command: Command) => {
-      const node = connect(readSettings()).api.federation.nodes[':id'];
+      const node = connect().api.federation.nodes[':id'];
       const answer = await answerOf(node[name].$post({ param: { id: encodeURIComponent(id) } }));
-      if (wantsJson(command)) printJson(answer);
-      else printLine(`${printable(answer.nodeId)}: ${answer.status}`);
+      printStatus(answer, command);
     });
 }
 
@@ -135,13 +133,12 @@ function addCommand(): Command {
         ...(options.email === undefined ? {} : { contactEmail: options.email }),
         ...(await keyOf(options)),
       };
-      const answer = await answerOf(connect(readSettings()).api.federation.nodes.$post({ json: body }));
-      if (wantsJson(command)) printJson(answer);
-      else printLine(`${printable(answer.nodeId)}: ${answer.status}`);
+      const answer = await answerOf(connect().api.federation.nodes.$post({ json: body }));
+      printStatus(answer, command);
     });
 }
 
 /** `--json` belongs to `nodes` too, which then takes it before its subcommands see it. */
-function wantsJson(command: Command): boolean {
-  return command.optsWithGlobals<{ json?: true }>().json === true;
+function printStatus(answer: { readonly nodeId: string; readonly status: string }, command: Command): void {
+  printAnswer(answer, command.optsWithGlobals(), ({ nodeId, status }) => `${printable(nodeId)}: ${status}`);
 }

@@ -1,9 +1,8 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
-import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, type JsonFlag, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet rejoin`: which peers have answered since this node lost something, and ending the wait. */
 export function rejoinCommand(): Command {
@@ -13,13 +12,10 @@ export function rejoinCommand(): Command {
     )
     .option('--force', 'lift the fence without waiting for the remaining nodes')
     .option(...JSON_OPTION)
-    .action(async (options: { force?: true; json?: true }) => {
-      const daemon = connect(readSettings()).api.rejoin;
-      const status = await answerOf(options.force ? daemon.force.$post() : daemon.$get());
-      if (options.json) {
-        printJson(status);
-        return;
-      }
+    .action(async ({ force, json }: JsonFlag & { force?: true }) => {
+      const daemon = connect().api.rejoin;
+      const status = await answerOf(force ? daemon.force.$post() : daemon.$get());
+      if (json) return printJson(status);
       const { waiting, cause, since, until, nodes } = status;
       if (!waiting) printLine('No recovery fence: new commitments are allowed.');
       else if (cause === undefined)

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
-import { JSON_OPTION, durationText, localTime, printable, printJson, printLine } from './output.ts';
+import { durationText, JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 import { withSteps } from './progress-bar.ts';
 import { knownPassphrase } from './passphrase.ts';
 import { systemEnv } from '../system-env.ts';

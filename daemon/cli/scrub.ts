@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { progressEnd } from './progress-lines.ts';
-import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
 import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 import { withProgress } from './progress-bar.ts';
@@ -22,7 +21,7 @@ export function scrubCommand(): Command {
     .description('compare every stored row with the feeds while the node runs, and repair rows that differ')
     .option(...JSON_OPTION)
     .action(async ({ json }: { json?: true }) => {
-      const response = await connect(readSettings()).postStream('/scrub', '', 'application/json');
+      const response = await connect().postStream('/scrub', '', 'application/json');
       const end = await withProgress('rows', (onProgress) => progressEnd(response, End, onProgress, 'scrub'));
       if (json) return printJson(end);
       if (end.unchecked > 0)

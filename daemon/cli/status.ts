@@ -1,12 +1,11 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
 import { notComparedText } from '../not-compared.ts';
-import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, count, localTime, printable, printJson, printLine } from './output.ts';
+import { count, JSON_OPTION, type JsonFlag, localTime, printable, printAnswer } from './output.ts';
 
-const status = () => answerOf(connect(readSettings()).api.federation.status.$get());
+const status = () => answerOf(connect().api.federation.status.$get());
 
 /** One row per node, as in `GET /federation/status`. */
 type NodeHealth = Awaited<ReturnType<typeof status>>['federationHealth'][number];
@@ -16,11 +15,9 @@ export function statusCommand(): Command {
   return new Command('status')
     .description('show the status of every node in the federation')
     .option(...JSON_OPTION)
-    .action(async (options: { json?: true }) => {
-      const answer = await status();
-      if (options.json) printJson(answer);
-      else printLine(statusReport(answer.federationHealth));
-    });
+    .action(async (form: JsonFlag) =>
+      printAnswer(await status(), form, ({ federationHealth }) => statusReport(federationHealth)),
+    );
 }
 
 /** The report as text: title and table. */

@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
-import { readSettings } from '../secrets.ts';
 import { answerOf, connect, type DaemonClient } from './client.ts';
 import { boxTable } from './box-table.ts';
 import {
@@ -46,7 +45,7 @@ interface ShowOptions extends JsonFlag {
 }
 
 async function show({ json, ...query }: ShowOptions): Promise<void> {
-  const report = await answerOf(connect(readSettings()).api.trends.$get({ query }));
+  const report = await answerOf(connect().api.trends.$get({ query }));
   printAnswer(report, { json }, ({ summary, topSignals }) => {
     const rows = topSignals.map((signal) => [
       printable(signal.commodity, 40),
@@ -63,7 +62,7 @@ async function show({ json, ...query }: ShowOptions): Promise<void> {
 }
 
 async function publish({ json }: JsonFlag): Promise<void> {
-  const made = await answerOf(connect(readSettings()).api.trends.snapshots.$post());
+  const made = await answerOf(connect().api.trends.snapshots.$post());
   printAnswer(made, { json }, ({ published, reason, trendId }) => {
     if (published) return `Published ${printable(trendId ?? '', 160)}`;
     if (reason === 'no-prices') return 'Nothing published: this node holds no prices.';
@@ -72,7 +71,7 @@ async function publish({ json }: JsonFlag): Promise<void> {
 }
 
 async function verify(what: string | undefined, { json }: JsonFlag): Promise<void> {
-  const { api } = connect(readSettings());
+  const { api } = connect();
   const verdicts = await verdictsOf(api, await chosen(api, what));
   if (json) for (const each of verdicts) printJson(each);
   else printLine(verdicts.length === 0 ? 'This node holds no snapshots.' : verdictTable(verdicts));

@@ -1,15 +1,12 @@
 import type { InferResponseType } from 'hono/client';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { NOTICE_KINDS, type NoticeKind, type QuietHours } from '../../api/ports/users.ts';
-import { readSettings } from '../secrets.ts';
 import { boxTable } from './box-table.ts';
-import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { answerOf, connect, everyRow } from './client.ts';
+import { JSON_OPTION, type JsonFlag, printable, printJson, printLine } from './output.ts';
 
-const daemon = () => connect(readSettings()).api.users;
-type Page = InferResponseType<ReturnType<typeof daemon>['$get'], 200>;
-type User = Page['users'][number];
-const asJson = () => new Option(...JSON_OPTION);
+const daemon = () => connect().api.users;
+type User = InferResponseType<ReturnType<typeof daemon>['$get'], 200>['users'][number];
 const ID = ['<id>', 'ID of the user, as its keys name it'] as const;
 
 /** `agrinet users`: the users of this node, and their notice preferences. */
@@ -18,13 +15,13 @@ export function usersCommand(): Command {
   users
     .command('list', { isDefault: true })
     .description('list users: those with a key, and those in the directory')
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(list);
   users
     .command('show')
     .description('show the directory entry of a user')
     .argument(...ID)
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(show);
   users
     .command('set')
@@ -45,31 +42,23 @@ export function usersCommand(): Command {
     .option('--sms', 'send SMS again')
     .option('--no-sms', 'send no SMS')
     .option('--mute <kinds>', `only list notices of these kinds: ${NOTICE_KINDS.join(', ')}`, kinds)
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(set);
   users
     .command('remove')
     .description('delete the directory entry of a user; keys are kept (see agrinet keys revoke)')
     .argument(...ID)
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(remove);
   return users;
 }
 
-async function list({ json }: { json?: true }): Promise<void> {
-  const client = daemon();
-  const users: User[] = [];
-  let cursor: string | undefined;
-  do {
-    const query = { limit: '500', ...(cursor === undefined ? {} : { cursor }) };
-    const page: Page = await answerOf(client.$get({ query }));
-    users.push(...page.users);
-    ({ cursor } = page);
-  } while (cursor !== undefined);
-  if (json) {
-    printJson({ users });
-    return;
-  }
+async function list({ json }: JsonFlag): Promise<void> {
+  const users = await everyRow(
+    (query) => answerOf(daemon().$get({ query })),
+    (page) => page.users,
+  );
+  if (json) return printJson({ users });
   const head = ['User', 'Name', 'Role', 'Region', 'Language', 'Phone'];
   const rows = users.map((each) =>
     [each.id, each.displayName, each.role, each.region, each.language, each.phone].map((value = '-') =>
@@ -113,10 +102,7 @@ async function remove(id: string, { json }: { json?: true }): Promise<void> {
 }
 
 function print(user: User, json: true | undefined): void {
-  if (json) {
-    printJson(user);
-    return;
-  }
+  if (json) return printJson(user);
   const { quietHours, muted, ...rest } = user;
   const lines = Object.entries({
     ...rest,

@@ -1,14 +1,11 @@
 import type { InferResponseType } from 'hono/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { readSettings } from '../secrets.ts';
 import { boxTable } from './box-table.ts';
-import { answerOf, connect } from './client.ts';
+import { answerOf, connect, everyRow } from './client.ts';
 import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 
-const daemon = () => connect(readSettings()).api.wants;
-type Page = InferResponseType<ReturnType<typeof daemon>['$get'], 200>;
-type Want = Page['wants'][number];
-const asJson = () => new Option(...JSON_OPTION);
+const daemon = () => connect().api.wants;
+type Want = InferResponseType<ReturnType<typeof daemon>['$get'], 200>['wants'][number];
 const user = () => new Option('--user <id>', 'whose wants they are').makeOptionMandatory();
 
 /** `agrinet wants`: the searches that users have saved. */
@@ -20,7 +17,7 @@ export function wantsCommand(): Command {
     .command('list', { isDefault: true })
     .description('list the wants of a user, oldest first')
     .addOption(user())
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(list);
   wants
     .command('add')
@@ -29,14 +26,14 @@ export function wantsCommand(): Command {
     .addOption(user())
     .option('--label <name>', 'what the user calls it')
     .option('--until <time>', 'when it ends, such as 2027-01-31T00:00:00Z')
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(add);
   wants
     .command('remove')
     .description('delete a want')
     .argument('<id>', 'ID of the want')
     .addOption(user())
-    .addOption(asJson())
+    .option(...JSON_OPTION)
     .action(remove);
   return wants;
 }
@@ -47,15 +44,10 @@ interface Options {
 }
 
 async function list({ user: userId, json }: Options): Promise<void> {
-  const client = daemon();
-  const wants: Want[] = [];
-  let cursor: string | undefined;
-  do {
-    const query = { userId, limit: '500', ...(cursor === undefined ? {} : { cursor }) };
-    const page: Page = await answerOf(client.$get({ query }));
-    wants.push(...page.wants);
-    ({ cursor } = page);
-  } while (cursor !== undefined);
+  const wants = await everyRow(
+    (page) => answerOf(daemon().$get({ query: { userId, ...page } })),
+    (page) => page.wants,
+  );
   if (json) printJson({ wants });
   else printLine(boxTable(['Want', 'Name', 'Asks for', 'Until'], wants.map(lineOf)));
 }
