@@ -9,7 +9,7 @@ import type { Database } from '../storage/database.ts';
 import { readEntryRow } from '../storage/entry-row.ts';
 import { readGaps } from '../storage/gap-table.ts';
 import { innerKey, range } from '../storage/keyspace.ts';
-import { verifiedJson, verifyChecksum } from '../storage/values.ts';
+import { soundJson, verifyChecksum } from '../storage/values.ts';
 import type { Problem } from './check-derived.ts';
 import { followingFeed } from './following-feed.ts';
 import { forgottenFeed, isOfGap } from './gap-survey.ts';
@@ -31,7 +31,7 @@ export interface Survey {
 export async function surveyFeeds(db: Database, onEntry: (done: number) => void): Promise<Survey> {
   const known = new Map<number, FeedState>();
   for await (const [key, value] of db.level.iterator(range('feeds'))) {
-    const feed = readable(key, value);
+    const feed = soundJson<FeedState>(key, value);
     if (feed !== undefined) known.set(feed.no, feed);
   }
   const walk = new SurveyWalk(known, await readGaps(db.level, true));
@@ -42,14 +42,6 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     onEntry(walk.entries);
   }
   return walk.finish();
-}
-
-function readable(key: string, value: Uint8Array): FeedState | undefined {
-  try {
-    return verifiedJson<FeedState>(key, value);
-  } catch {
-    return undefined; // derived from the entries anyway
-  }
 }
 
 /** The entries of all feeds one after another, as their keys order them. */

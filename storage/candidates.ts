@@ -2,7 +2,7 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import { IndexCursor, type KeySource } from './index-cursor.ts';
 import { indexedValues, indexStart } from './indexes.ts';
 import { fullKey } from './keyspace.ts';
-import type { Level, RowRange } from './level.ts';
+import { chunks, type Level } from './level.ts';
 import type { ListFilter } from './list-filter.ts';
 import { cellRangesOf, type Circle, mayBeWithin } from './place-cells.ts';
 
@@ -83,7 +83,7 @@ async function* withinCircle(
     const lt = start + to;
     if (from !== undefined && from >= lt) continue;
     const range = from !== undefined && from > start + first ? { gt: from, lt } : { gte: start + first, lt };
-    for await (const places of chunks(level, range, CHUNK)) {
+    for await (const places of chunks(level.keys(range), CHUNK)) {
       const kept = places.filter((place) =>
         mayBeWithin(place.slice(start.length, place.indexOf('\0', start.length)), near),
       );
@@ -100,7 +100,7 @@ async function* newestFirst(
 ): AsyncGenerator<Candidates> {
   const end = `${start}\u{10ffff}`;
   const lt = from !== undefined && from < end ? from : end;
-  for await (const places of chunks(level, { gte: start, lt, reverse: true }, chunk))
+  for await (const places of chunks(level.keys({ gte: start, lt, reverse: true }), chunk))
     yield looked(places, places);
 }
 
@@ -111,19 +111,6 @@ function looked(kept: readonly string[], all: readonly string[]): Candidates {
     last: all.at(-1) ?? '',
     looked: all.length,
   };
-}
-
-async function* chunks(level: Level, range: RowRange, size: number): AsyncGenerator<string[]> {
-  const keys = level.keys(range);
-  try {
-    for (;;) {
-      const chunk = await keys.nextv(size);
-      if (chunk.length === 0) return;
-      yield chunk;
-    }
-  } finally {
-    await keys.close();
-  }
 }
 
 /** Records that every source has: each in turn skips to the furthest key of the others. */

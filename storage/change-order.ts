@@ -7,6 +7,7 @@ import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Reader } from './reader.ts';
 import { putJson, verifiedJson } from './values.ts';
+import { chunks } from './level.ts';
 
 const GENERATION = fullKey('meta', 'generation');
 const CHUNK = 128;
@@ -62,18 +63,9 @@ export class ChangeOrder {
   async *since(change: number, onUnread?: OnUnread): AsyncGenerator<RecordState> {
     const start = fullKey('changes', numberKey(change, 12));
     const rows = this.#db.level.values({ gt: start, lt: range('changes').lt });
-    try {
-      for (;;) {
-        const keys = await rows.nextv(CHUNK);
-        if (keys.length === 0) return;
-        const states = await this.#reader.readable(
-          keys.map((key) => Buffer.from(key).toString() as RecordKey),
-          onUnread,
-        );
-        for (const state of states) if (state !== undefined) yield state;
-      }
-    } finally {
-      await rows.close();
+    for await (const some of chunks(rows, CHUNK)) {
+      const keys = some.map((key) => Buffer.from(key).toString() as RecordKey);
+      for (const state of await this.#reader.readable(keys, onUnread)) if (state !== undefined) yield state;
     }
   }
 }

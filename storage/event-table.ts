@@ -2,7 +2,7 @@ import type { Json } from '../protocols/wire/json.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { putJson, soundJson, verifiedJson } from './values.ts';
 
 /** An event as kept. `time` in milliseconds since 1970. */
 export interface EventRow {
@@ -81,7 +81,7 @@ export async function openEventTable(db: Database, name: EventTableName = 'event
       let through = after;
       const { lt } = range(name);
       for await (const [key, value] of db.level.iterator({ gt: eventKey(after), lt, limit })) {
-        const event = decodeRow(key, value);
+        const event = soundJson<EventRow>(key, value);
         if (event !== undefined) events.push(event);
         through = numberIn(key);
       }
@@ -115,13 +115,5 @@ function reservedIn(key: string, value: Uint8Array | undefined, newest: number |
     return Math.max(beyond, verifiedJson<number>(key, value));
   } catch {
     return beyond + WIDE_STEP; // the numbers between are given up
-  }
-}
-
-function decodeRow(key: string, value: Uint8Array): EventRow | undefined {
-  try {
-    return verifiedJson<EventRow>(key, value);
-  } catch {
-    return undefined; // an event is told once more nowhere else, so one that is damaged is left out
   }
 }

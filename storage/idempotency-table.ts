@@ -1,7 +1,8 @@
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import { type KeptLimits, KeptRows } from './kept-rows.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { jsonWithChecksum, soundJson } from './values.ts';
+import { GroupedWrites } from './grouped-writes.ts';
 
 interface Answer {
   readonly status: number;
@@ -53,7 +54,7 @@ export async function openIdempotencyTable(
   for await (const [key, value] of db.level.iterator(range('idempotency'))) {
     // A damaged row is forgotten like an old one: at 0 it goes with the next write.
     // One of a clock that was ahead is as old as this process.
-    const at = Math.min(decodeRow(key, value)?.at ?? 0, now());
+    const at = Math.min(soundJson<Row>(key, value)?.at ?? 0, now());
     found.push({ id: innerKey(key), at, bytes: value.length + ROW_BYTES });
   }
   const rows = new KeptRows();
@@ -71,12 +72,11 @@ class IdempotencyTable {
   readonly #limits: IdempotencyLimits;
   readonly #rows: KeptRows;
   readonly #busy = new Map<string, Row>();
-  #waiting: BatchOp[] = [];
-  #flush: Promise<void> | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #answers: GroupedWrites;
 
   constructor(db: Database, now: () => number, limits: IdempotencyLimits, rows: KeptRows) {
     this.#db = db;
+    this.#answers = new GroupedWrites(db);
     this.#now = now;
     this.#limits = limits;
     this.#rows = rows;
@@ -103,8 +103,7 @@ class IdempotencyTable {
     const row = this.#busy.get(id);
     if (row === undefined) return;
     try {
-      this.#waiting.push(this.#put(id, { ...row, answer }));
-      await this.#flushed();
+      await this.#answers.add([this.#put(id, { ...row, answer })], true);
     } finally {
       this.#busy.delete(id);
     }
@@ -126,8 +125,8 @@ class IdempotencyTable {
     const known = this.#rows.get(id);
     if (known === undefined || known.at <= this.#now() - this.#limits.keptMs) return undefined;
     const key = fullKey('idempotency', id);
-    const value = await this.#db.level.get(key);
-    return value === undefined ? undefined : decodeRow(key, value);
+    // A damaged row is as good as none: the request is carried out again.
+    return soundJson<Row>(key, await this.#db.level.get(key));
   }
 
   #put(id: string, row: Row): BatchOp {
@@ -144,26 +143,5 @@ class IdempotencyTable {
     return this.#rows
       .evict(by, since, this.#limits, (id) => this.#busy.has(id))
       .map((id) => ({ type: 'del', key: fullKey('idempotency', id) }));
-  }
-
-  /** One synced write at a time; rows that arrive meanwhile are written together in the next. */
-  #flushed(): Promise<void> {
-    this.#flush ??= this.#writing.then(() => {
-      const ops = this.#waiting;
-      this.#waiting = [];
-      this.#flush = undefined;
-      const written = this.#db.batch(ops, true);
-      this.#writing = written.catch(() => undefined); // told to those who wait for it
-      return written;
-    });
-    return this.#flush;
-  }
-}
-
-function decodeRow(key: string, value: Uint8Array): Row | undefined {
-  try {
-    return verifiedJson<Row>(key, value);
-  } catch {
-    return undefined; // a damaged row is as good as none: the request is carried out again
   }
 }

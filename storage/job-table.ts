@@ -1,6 +1,7 @@
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { putJson, readRows } from './values.ts';
+import { GroupedWrites } from './grouped-writes.ts';
 
 /** Rows of jobs, each whole. The caller keeps them all in memory; this is what a restart finds. */
 export interface JobTable<Row extends { readonly id: string }> {
@@ -14,35 +15,13 @@ export interface JobTable<Row extends { readonly id: string }> {
 }
 
 export function openJobTable<Row extends { readonly id: string }>(db: Database): JobTable<Row> {
-  let waiting: BatchOp[] = [];
-  let waitingSync = false;
-  let flush: Promise<void> | undefined;
-  let writing: Promise<void> = Promise.resolve();
-
-  /** One write at a time; rows that arrive meanwhile are written together in the next. */
-  function flushed(): Promise<void> {
-    flush ??= writing.then(() => {
-      const ops = waiting;
-      const sync = waitingSync;
-      waiting = [];
-      waitingSync = false;
-      flush = undefined;
-      const written = db.batch(ops, sync);
-      writing = written.catch(() => undefined); // told to those who wait for it
-      return written;
-    });
-    return flush;
-  }
-
+  const writes = new GroupedWrites(db);
   return {
     load: (onDamaged) => readRows<Row>(db, 'jobs', onDamaged),
     save(rows, removed, sync) {
-      for (const row of rows) {
-        waiting.push(putJson(fullKey('jobs', row.id), row));
-      }
-      for (const id of removed) waiting.push({ type: 'del', key: fullKey('jobs', id) });
-      waitingSync ||= sync;
-      return flushed();
+      const put = rows.map((row): BatchOp => putJson(fullKey('jobs', row.id), row));
+      const gone = removed.map((id): BatchOp => ({ type: 'del', key: fullKey('jobs', id) }));
+      return writes.add([...put, ...gone], sync);
     },
   };
 }

@@ -26,6 +26,15 @@ export interface Rows<T> extends AsyncIterable<T> {
   close(): Promise<void>;
 }
 
+/** What is in the rows, at most so many at once; they are closed in the end, also by who stops early. */
+export async function* chunks<T>(rows: Rows<T>, size: number): AsyncGenerator<T[]> {
+  try {
+    for (let some = await rows.nextv(size); some.length > 0; some = await rows.nextv(size)) yield some;
+  } finally {
+    await rows.close();
+  }
+}
+
 /** A batch built row by row; nothing of it is in the database before `write`. */
 export interface RowBatch {
   put(key: string, value: Uint8Array): unknown;

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { fullKey, innerKey, range, type SublevelName } from './keyspace.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { putJson, soundJson } from './values.ts';
 
 /** One row for each node this node knows of, by peer id or `legacy:<origin>`: in no feed and no digest. */
 export interface NodeTable<T> {
@@ -41,11 +41,9 @@ function nodeTable<T>(db: Database, name: SublevelName): NodeTable<T> {
     async load() {
       const rows = new Map<string, T>();
       for await (const [key, value] of db.level.iterator(range(name))) {
-        try {
-          rows.set(innerKey(key), verifiedJson<T>(key, value));
-        } catch {
-          continue; // counted or set anew; nothing else depends on it
-        }
+        const row = soundJson<T>(key, value);
+        // A damaged one is counted or set anew; nothing else depends on it.
+        if (row !== undefined) rows.set(innerKey(key), row);
       }
       return rows;
     },

@@ -1,7 +1,7 @@
 import { SerialQueue } from '../protocols/serial-queue.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { putJson, soundJson } from './values.ts';
 
 /** A line for a user, as Agrinet's Notifications table has it. */
 export interface NotificationRow {
@@ -111,7 +111,7 @@ export class NotificationTable {
     const end = cursor === undefined ? lt : keyOf(userId, cursor);
     if (end <= gte || end > lt) return { rows };
     for await (const [key, value] of this.#db.level.iterator({ gte, lt: end, reverse: true })) {
-      const row = open(key, value);
+      const row = soundJson<NotificationRow>(key, value);
       if (row === undefined) continue;
       if (rows.length === limit) return { rows, cursor: rows.at(-1)?.notificationId ?? '' };
       rows.push(row);
@@ -121,8 +121,7 @@ export class NotificationTable {
 
   async #read(userId: string, id: string): Promise<NotificationRow | undefined> {
     const key = keyOf(userId, id);
-    const value = await this.#db.level.get(key);
-    return value === undefined ? undefined : open(key, value);
+    return soundJson<NotificationRow>(key, await this.#db.level.get(key));
   }
 
   /** Deletes the excess once this many more are added; reads no further than needed to find as many that were read. */
@@ -132,7 +131,7 @@ export class NotificationTable {
     const [wasRead, wanted, unread]: [string[], string[], string[]] = [[], [], []];
     if (many <= 0) return [];
     for await (const [key, value] of this.#db.level.iterator(own)) {
-      const row = open(key, value);
+      const row = soundJson<NotificationRow>(key, value);
       (row?.read === false ? (row.kind === 'want' ? wanted : unread) : wasRead).push(key);
       if (wasRead.length === many) break;
     }
@@ -143,11 +142,3 @@ export class NotificationTable {
 // Escaped, so that one user's name is never the beginning of another's.
 const prefixOf = (userId: string): string => `${encodeURIComponent(userId.toWellFormed())}/`;
 const keyOf = (userId: string, id: string): string => fullKey('notifications', prefixOf(userId) + id);
-
-function open(key: string, value: Uint8Array): NotificationRow | undefined {
-  try {
-    return verifiedJson<NotificationRow>(key, value);
-  } catch {
-    return undefined; // a damaged line is as good as none
-  }
-}

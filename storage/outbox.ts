@@ -1,6 +1,6 @@
 import type { BatchTap, Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range, type SublevelName, sublevelOf } from './keyspace.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { putJson, soundJson } from './values.ts';
 
 /** An item of the mirror: its table, without a prefix, and the values of the table's key attributes. */
 export interface Target {
@@ -109,7 +109,7 @@ export class Outbox implements BatchTap {
     this.#own = [];
     const damaged: string[] = [];
     for await (const [full, value] of this.#db.level.iterator(range('outbox'))) {
-      const row = open(full, value);
+      const row = soundJson<OutboxRow>(full, value);
       if (row === undefined) damaged.push(innerKey(full));
       else {
         this.#n = Math.max(this.#n, row.n);
@@ -247,7 +247,7 @@ export class Outbox implements BatchTap {
       ...range('outbox'),
       highWaterMarkBytes: 64 * 1024,
     })) {
-      const row = open(full, value);
+      const row = soundJson<OutboxRow>(full, value);
       if (row === undefined) damaged.push(innerKey(full));
       // A batch that is in the database but not yet counted here: its writer has not updated its memory yet.
       else if (row.n <= this.#newestVersion) yield [innerKey(full), row];
@@ -267,7 +267,7 @@ export class Outbox implements BatchTap {
   async #read(keys: readonly string[]): Promise<(OutboxRow | undefined)[]> {
     const full = keys.map((key) => fullKey('outbox', key));
     const values = await this.#db.level.getMany(full);
-    return values.map((value, i) => (value === undefined ? undefined : open(full[i] ?? '', value)));
+    return values.map((value, i) => soundJson<OutboxRow>(full[i] ?? '', value));
   }
 
   #count(key: string, before: OutboxRow | undefined, after: OutboxRow | undefined): void {
@@ -298,14 +298,6 @@ function isBehind(row: OutboxRow | undefined): row is OutboxRow {
 function put(key: string, row: OutboxRow): Extract<BatchOp, { type: 'put' }> {
   const full = fullKey('outbox', key);
   return putJson(full, row);
-}
-
-function open(full: string, value: Uint8Array): OutboxRow | undefined {
-  try {
-    return verifiedJson<OutboxRow>(full, value);
-  } catch {
-    return undefined; // damaged: it is put in again
-  }
 }
 
 function distinct(targets: readonly Target[]): Target[] {

@@ -1,5 +1,6 @@
 import type { Database } from './database.ts';
 import { range } from './keyspace.ts';
+import { chunks } from './level.ts';
 
 /** Rows of the records of one collection, taken at once: some milliseconds of reading. */
 const AT_ONCE = 1000;
@@ -12,19 +13,8 @@ export async function* packedRows(
   db: Pick<Database, 'level'>,
   collection: string,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const rows = db.level.iterator({
-    ...range('records', `${collection}/`),
-    highWaterMarkBytes: 1024 * 1024,
-  });
-  try {
-    for (;;) {
-      const some = await rows.nextv(AT_ONCE);
-      if (some.length === 0) return;
-      yield packed(some);
-    }
-  } finally {
-    await rows.close();
-  }
+  const bounds = { ...range('records', `${collection}/`), highWaterMarkBytes: 1024 * 1024 };
+  for await (const some of chunks(db.level.iterator(bounds), AT_ONCE)) yield packed(some);
 }
 
 function packed(rows: readonly (readonly [string, Uint8Array])[]): Uint8Array<ArrayBuffer> {

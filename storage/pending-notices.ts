@@ -3,7 +3,7 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, timeKey } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { putJson, soundJson } from './values.ts';
 
 /** A change of which a user here has yet to be notified, and when it arrived, milliseconds since 1970. */
 export interface PendingChange {
@@ -85,7 +85,7 @@ export class PendingNotices<Later, Waiting> {
   async waiting(): Promise<{ readonly name: string; readonly what: Waiting | undefined }[]> {
     const found: { name: string; what: Waiting | undefined }[] = [];
     for await (const [key, value] of this.#db.level.iterator(range('pendingNotices', WAITING)))
-      found.push({ name: innerKey(key).slice(WAITING.length), what: opened<Waiting>(key, value) });
+      found.push({ name: innerKey(key).slice(WAITING.length), what: soundJson<Waiting>(key, value) });
     return found;
   }
 
@@ -103,19 +103,11 @@ export class PendingNotices<Later, Waiting> {
 /** By its key, as this table writes it. */
 function open<Later>(key: string, value: Uint8Array): PendingNotice<Later>['what'] {
   if (innerKey(key).startsWith(CHANGE)) {
-    const change = opened<PendingChange>(key, value);
+    const change = soundJson<PendingChange>(key, value);
     return change && { change };
   }
-  const later = opened<Later>(key, value);
+  const later = soundJson<Later>(key, value);
   return later && { later };
-}
-
-function opened<Row>(key: string, value: Uint8Array): Row | undefined {
-  try {
-    return verifiedJson<Row>(key, value);
-  } catch {
-    return undefined; // told by whoever reads it
-  }
 }
 
 /** Which of these were notified, by the hash of event and user. A damaged row counts as notified. */

@@ -15,6 +15,7 @@ import { decodeRecord, readRecords } from './record-rows.ts';
 import { type ListFilter, matches } from './list-filter.ts';
 import { readRecordRow } from './stored-record.ts';
 import { listVerdicts, type VerdictFilter, type VerdictPage } from './verdict-list.ts';
+import { chunks } from './level.ts';
 
 /** CPU that a list may use before it yields to others, milliseconds. */
 const SLICE_MS = 5;
@@ -108,17 +109,8 @@ export class Reader {
     }
   }
 
-  async *#keys(start: string): AsyncGenerator<string[]> {
-    const keys = this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` });
-    try {
-      for (;;) {
-        const chunk = await keys.nextv(CHUNK);
-        if (chunk.length === 0) return;
-        yield chunk;
-      }
-    } finally {
-      await keys.close();
-    }
+  #keys(start: string): AsyncGenerator<string[]> {
+    return chunks(this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` }), CHUNK);
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
-import { fullKey, range } from './keyspace.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { fullKey } from './keyspace.ts';
+import { putJson, readRows, soundJson } from './values.ts';
 
 /** How far a pull over HTTP has come with one source. Losing it costs one full pull. */
 export interface SourceRow {
@@ -25,26 +25,14 @@ export interface SourceTable {
 }
 
 export function sourceTable(db: Database): SourceTable {
-  const read = (key: string, value: Uint8Array): SourceRow | undefined => {
-    try {
-      return verifiedJson<SourceRow>(key, value);
-    } catch {
-      return undefined; // as if it had never been pulled: everything is asked for again
-    }
-  };
+  // A damaged row is as if the source had never been pulled: everything is asked for again.
   return {
     async get(id) {
       const key = fullKey('sources', id);
-      const value = await db.level.get(key);
-      return value && read(key, value);
+      return soundJson<SourceRow>(key, await db.level.get(key));
     },
     async list() {
-      const rows: SourceRow[] = [];
-      for await (const [key, value] of db.level.iterator(range('sources'))) {
-        const row = read(key, value);
-        if (row !== undefined) rows.push(row);
-      }
-      return rows;
+      return readRows<SourceRow>(db, 'sources', () => undefined);
     },
     async save(row) {
       await db.batch([putJson(fullKey('sources', row.id), row)], false);

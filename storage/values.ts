@@ -45,11 +45,9 @@ export async function readRows<T>(
 ): Promise<T[]> {
   const rows: T[] = [];
   for await (const [key, value] of db.level.iterator(range(table))) {
-    try {
-      rows.push(verifiedJson<T>(key, value));
-    } catch {
-      onDamaged(key);
-    }
+    const row = soundJson<T>(key, value);
+    if (row === undefined) onDamaged(key);
+    else rows.push(row);
   }
   return rows;
 }
@@ -63,4 +61,13 @@ export function putJson(key: string, value: unknown): PutOp {
 export function verifiedJson<T>(key: string, stored: Uint8Array): T {
   const value = verifyChecksum(key, stored);
   return JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8')) as T;
+}
+
+/** The same; undefined where it is damaged or there is none: for rows without which there is less to tell, and nothing wrong. */
+export function soundJson<T>(key: string, stored: Uint8Array | undefined): T | undefined {
+  try {
+    return stored && verifiedJson<T>(key, stored);
+  } catch {
+    return undefined;
+  }
 }

@@ -2,6 +2,7 @@ import type { ListedVerdict } from './commit-rows.ts';
 import type { Database } from './database.ts';
 import { innerKey, range } from './keyspace.ts';
 import { verifiedJson } from './values.ts';
+import { chunks } from './level.ts';
 
 /** Which of the pending and rejected ops. */
 export interface VerdictFilter {
@@ -42,26 +43,18 @@ export async function listVerdicts(
   let total = 0;
   let last = '';
   let more = false;
-  const rows = level.iterator(range('verdicts'));
-  try {
-    for (;;) {
-      const some = await rows.nextv(VERDICTS_AT_ONCE);
-      if (some.length === 0) break;
-      for (const [key, value] of some) {
-        const listed = verifiedJson<ListedVerdict>(key, value);
-        if (!isListed(listed, filter)) continue;
-        total++;
-        const place = innerKey(key);
-        if (place <= cursor) continue;
-        if (ops.length === limit) more = true;
-        else {
-          ops.push(listed);
-          last = place;
-        }
+  for await (const some of chunks(level.iterator(range('verdicts')), VERDICTS_AT_ONCE))
+    for (const [key, value] of some) {
+      const listed = verifiedJson<ListedVerdict>(key, value);
+      if (!isListed(listed, filter)) continue;
+      total++;
+      const place = innerKey(key);
+      if (place <= cursor) continue;
+      if (ops.length === limit) more = true;
+      else {
+        ops.push(listed);
+        last = place;
       }
     }
-  } finally {
-    await rows.close();
-  }
   return more ? { ops, total, cursor: last } : { ops, total };
 }

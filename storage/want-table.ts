@@ -4,7 +4,7 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { putJson, soundJson } from './values.ts';
 
 /** Wants, listings that have yet to be matched in the order of their commits, and the number of the last that were. */
 const WANT = 'w';
@@ -38,7 +38,8 @@ export class ChangedListingRows {
   /** Goes on from the last one on disk. */
   async read(level: Level): Promise<void> {
     const place = await level.get(PLACE);
-    if (place !== undefined) this.#last = Math.max(this.#last, placeIn(place));
+    // Where it is damaged the wants themselves say after which number they were made.
+    this.#last = Math.max(this.#last, soundJson<number>(PLACE, place) ?? 0);
     for await (const key of level.keys({ ...range('wants', CHANGED), reverse: true, limit: 1 }))
       this.#last = Math.max(this.#last, numberIn(key));
     this.#isThere = (await level.keys({ ...range('wants', WANT), limit: 1 }).all()).length > 0;
@@ -88,14 +89,6 @@ function isOffered({ key, after }: RecordChange): boolean {
 
 const numberIn = (key: string): number => Number.parseInt(innerKey(key).slice(1), 16);
 
-function placeIn(value: Uint8Array): number {
-  try {
-    return verifiedJson<number>(PLACE, value);
-  } catch {
-    return 0; // the wants themselves say after which number they were made
-  }
-}
-
 /** The rows of the wants of this node's users: in no feed, digest, export or mirrored table. */
 export class WantTable<Want extends { readonly id: string }> {
   readonly #db: Database;
@@ -108,7 +101,7 @@ export class WantTable<Want extends { readonly id: string }> {
   async load(onDamaged: (key: string) => void): Promise<Want[]> {
     const wants: Want[] = [];
     for await (const [key, value] of this.#db.level.iterator(range('wants', WANT))) {
-      const want = opened<Want>(key, value);
+      const want = soundJson<Want>(key, value);
       if (want === undefined) onDamaged(key);
       else wants.push(want);
     }
@@ -130,7 +123,7 @@ export class WantTable<Want extends { readonly id: string }> {
   async changed(limit: number): Promise<ChangedListings[]> {
     const rows = await this.#db.level.iterator({ ...range('wants', CHANGED), limit }).all();
     return rows.map(([key, value]) => {
-      const { records = [], at = 0 } = opened<ChangedRow>(key, value) ?? {};
+      const { records = [], at = 0 } = soundJson<ChangedRow>(key, value) ?? {};
       return { no: numberIn(key), key, records, at };
     });
   }
@@ -140,13 +133,5 @@ export class WantTable<Want extends { readonly id: string }> {
     const last = rows.at(-1);
     if (last === undefined) return [];
     return [...rows.map(({ key }): BatchOp => ({ type: 'del', key })), putJson(PLACE, last.no)];
-  }
-}
-
-function opened<Row>(key: string, value: Uint8Array): Row | undefined {
-  try {
-    return verifiedJson<Row>(key, value);
-  } catch {
-    return undefined; // told by whoever reads it
   }
 }

@@ -5,7 +5,7 @@ import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { refKey } from '../../storage/op-keys.ts';
 import { pastRange, walkedFeed } from '../../storage/past-rows.ts';
-import { verifiedJson } from '../../storage/values.ts';
+import { soundJson } from '../../storage/values.ts';
 import type { Checked, CheckParts } from './check-rows.ts';
 import type { Derived } from './derive-record.ts';
 
@@ -23,7 +23,7 @@ export async function checkPast(
 ): Promise<void> {
   const rows = new Map<string, { readonly full: string; readonly value: unknown }>();
   for await (const [full, value] of level.iterator(pastRange(key, 'all')))
-    rows.set(full.slice(full.indexOf('\0') + 1), { full, value: opened(full, value) });
+    rows.set(full.slice(full.indexOf('\0') + 1), { full, value: soundJson<unknown>(full, value) });
   if (rows.size === 0) return;
   const applied = new Map<string, { readonly change: Hashed; readonly at: Derived['ops'][number] }>();
   for (const at of ops) {
@@ -49,14 +49,6 @@ export async function checkPast(
   }
   if (checked.wrong.some(({ table }) => table === 'past'))
     for (const { full } of rows.values()) checked.mend.push({ type: 'del', key: full });
-}
-
-function opened(full: string, value: Uint8Array): unknown {
-  try {
-    return verifiedJson<unknown>(full, value);
-  } catch {
-    return undefined; // it is told as damaged
-  }
 }
 
 function tells(value: unknown, change: Hashed, number: Derived['ops'][number]['number']): boolean {

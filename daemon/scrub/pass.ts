@@ -1,7 +1,7 @@
 import type { ScrubPass } from '../../api/ports/scrub.ts';
 import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
-import { putJson, verifiedJson } from '../../storage/values.ts';
+import { putJson, soundJson } from '../../storage/values.ts';
 
 /**
  * The steps of a pass, in order: the rows that entries must have, those that records must have, rows that refer to nothing, the
@@ -54,13 +54,7 @@ export async function notePass(db: Pick<Database, 'batch'>, note: PassNote): Pro
 
 /** Undefined when nothing was stored, or it is damaged: then a pass begins again. */
 export async function notedPass({ level }: Pick<Database, 'level'>): Promise<PassNote> {
-  const value = await level.get(PASS_NOTE);
-  if (value === undefined) return {};
-  try {
-    return verifiedJson<PassNote>(PASS_NOTE, value);
-  } catch {
-    return {};
-  }
+  return soundJson<PassNote>(PASS_NOTE, await level.get(PASS_NOTE)) ?? {};
 }
 
 export function newPass(now: number): Pass {

@@ -1,6 +1,6 @@
 import type { Database } from '../database.ts';
 import { fullKey } from '../keyspace.ts';
-import { putJson, verifiedJson } from '../values.ts';
+import { putJson, soundJson, verifiedJson } from '../values.ts';
 
 const KEY = fullKey('meta', 'mirror');
 const GENERATION = fullKey('meta', 'generation');
@@ -25,12 +25,7 @@ export interface MirrorMemory {
 
 /** Undefined at the first start, or when it is damaged: then everything is written again. */
 export async function readMemory(db: Database): Promise<MirrorMemory | undefined> {
-  const value = await db.level.get(KEY);
-  try {
-    return value && verifiedJson<MirrorMemory>(KEY, value);
-  } catch {
-    return undefined;
-  }
+  return soundJson<MirrorMemory>(KEY, await db.level.get(KEY));
 }
 
 /** The batch operation that notes it. */

@@ -6,7 +6,10 @@ import { decodeRecordRow } from '../record-rows.ts';
 import type { StoredRecord } from '../stored-record.ts';
 import { Listings } from './listings.ts';
 import { searchedOf } from './searched.ts';
+import { chunks } from '../level.ts';
 
+/** Rows of changes that are read at once. */
+export const CHANGES_AT_ONCE = 64;
 /** Numbers that are looked for at once. */
 const ASKED_AT_ONCE = 256;
 
@@ -71,18 +74,11 @@ export async function listingsBetween(
 ): Promise<Listings> {
   const turn = soleTurn(db.env);
   const listings = new Listings();
-  const rows = db.level.iterator(changeRange(from, to));
-  try {
-    for (;;) {
-      const some = await rows.nextv(64);
-      if (some.length === 0) return listings;
-      const take = (number: number, { state }: StoredRecord): void => {
-        const listing = searchedOf(state);
-        if (listing !== undefined) listings.add(number, listing);
-      };
-      await listingsOf(db, turn, some, take, missed);
-    }
-  } finally {
-    await rows.close();
-  }
+  const take = (number: number, { state }: StoredRecord): void => {
+    const listing = searchedOf(state);
+    if (listing !== undefined) listings.add(number, listing);
+  };
+  for await (const some of chunks(db.level.iterator(changeRange(from, to)), CHANGES_AT_ONCE))
+    await listingsOf(db, turn, some, take, missed);
+  return listings;
 }

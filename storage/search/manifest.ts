@@ -1,6 +1,6 @@
 import type { Database } from '../database.ts';
 import { type BatchOp, fullKey } from '../keyspace.ts';
-import { putJson, verifiedJson } from '../values.ts';
+import { putJson, soundJson } from '../values.ts';
 import type { SegmentHead } from './segment.ts';
 
 /** The version of word folding and row format: with another number, an older index is rebuilt. */
@@ -22,12 +22,6 @@ export const manifestRow = (manifest: Manifest): BatchOp => putJson(MANIFEST, ma
 
 /** Undefined where there is none, or it is damaged or of another version. */
 export async function readManifest(db: Pick<Database, 'level'>): Promise<Manifest | undefined> {
-  const value = await db.level.get(MANIFEST);
-  if (value === undefined) return undefined;
-  try {
-    const manifest = verifiedJson<Manifest>(MANIFEST, value);
-    return manifest.form === FORM ? manifest : undefined;
-  } catch {
-    return undefined;
-  }
+  const manifest = soundJson<Manifest>(MANIFEST, await db.level.get(MANIFEST));
+  return manifest?.form === FORM ? manifest : undefined;
 }

@@ -8,12 +8,21 @@ import type { Database } from '../database.ts';
 import { innerKey } from '../keyspace.ts';
 import { bitmapOf, placesOf, unite } from './bits.ts';
 import { kept, Listings, type Part } from './listings.ts';
-import { changeRange, type ChangeSpan, listingsBetween, listingsOf, existing } from './changed-listings.ts';
+import {
+  changeRange,
+  CHANGES_AT_ONCE,
+  type ChangeSpan,
+  existing,
+  listingsBetween,
+  listingsOf,
+} from './changed-listings.ts';
 import { EMPTY_INDEX, type Manifest, manifestRow, readManifest } from './manifest.ts';
 import { clearOrphans, clearSegments, joined, writeSegment } from './segment-build.ts';
 import { segmentProblem } from './segment-check.ts';
 import { ownerTerm, searchedOf } from './searched.ts';
 import { Segment, SegmentReader, type SegmentSize } from './segment.ts';
+import { chunks } from '../level.ts';
+import type { StoredRecord } from '../stored-record.ts';
 
 /**
  * The sizes of memory and segments. Terms are those of each listing, added up: memory and work grow with them more than with
@@ -257,25 +266,18 @@ export class SearchIndex {
     const opened = this.#opened;
     const isOver = (): boolean => this.#stopped || this.#reload || this.#opened !== opened;
     this.#more = false;
-    const rows = db.level.iterator(changeRange(this.#place));
-    try {
-      for (;;) {
-        const some = await rows.nextv(64);
-        if (isOver()) return;
-        const last = some.at(-1);
-        if (last === undefined) break;
-        await listingsOf(db, turn, some, (number, { state }) => {
-          if (!isOver()) this.#take(number, state);
-        });
-        if (isOver()) return;
-        this.#place = Math.max(this.#place, Number.parseInt(innerKey(last[0]), 16));
-        if (this.#isFull() || this.#place - this.#manifest.place > PLACE_AFTER) await this.#flush();
-        if (turn.isOver()) await turn.next();
-      }
-    } finally {
-      await rows.close();
+    const take = (number: number, { state }: StoredRecord): void => {
+      if (!isOver()) this.#take(number, state);
+    };
+    for await (const some of chunks(db.level.iterator(changeRange(this.#place)), CHANGES_AT_ONCE)) {
+      if (isOver()) return;
+      await listingsOf(db, turn, some, take);
+      if (isOver()) return;
+      this.#place = Math.max(this.#place, Number.parseInt(innerKey(some.at(-1)?.[0] ?? ''), 16));
+      if (this.#isFull() || this.#place - this.#manifest.place > PLACE_AFTER) await this.#flush();
+      if (turn.isOver()) await turn.next();
     }
-    if (!this.#more) this.#isNear = true;
+    if (!this.#more && !isOver()) this.#isNear = true;
   }
 
   /** Whether enough is in memory for a segment. */
