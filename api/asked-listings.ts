@@ -1,8 +1,7 @@
-import type { ListQuery } from './context.ts';
 import { insideFence } from './fenced.ts';
 import type { ListingQuery } from './listing-query.ts';
 import { allOf, searched, searchOf } from './listing-search.ts';
-import type { SearchQuery } from './ports/search.ts';
+import type { ListQuery, SearchQuery } from './ports/search.ts';
 import type { FencePort } from './ports/trust.ts';
 import { listQuery } from './records.ts';
 

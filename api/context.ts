@@ -26,7 +26,7 @@ import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
 import type { ScrubPort } from './ports/scrub.ts';
-import type { SearchPort } from './ports/search.ts';
+import type { ListQuery, SearchPort } from './ports/search.ts';
 import type { NoteLeftOut } from './ports/left-out.ts';
 import type { MetricsPort } from './ports/metrics.ts';
 import type { MirrorPort } from './ports/mirror.ts';
@@ -37,15 +37,6 @@ import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
 import type { SmsPort } from './ports/sms.ts';
 import type { UsersPort } from './ports/users.ts';
 import type { WantsPort } from './ports/wants.ts';
-
-/** A list's filter and page, as the storage reader takes them. */
-export interface ListQuery {
-  readonly fields: Readonly<Record<string, string | undefined>>;
-  readonly owner?: string | undefined;
-  readonly near?: { readonly lat: number; readonly long: number; readonly km: number } | undefined;
-  /** Whether a record is shown at all. */
-  readonly keep?: ((state: RecordState) => boolean) | undefined;
-}
 
 /** An op that is not applied, and why. */
 export interface ListedOp {

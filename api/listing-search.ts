@@ -1,7 +1,6 @@
 import { AgrinetError } from '../protocols/errors.ts';
 import { clausesOf } from '../protocols/market/search-words.ts';
-import type { ListQuery } from './context.ts';
-import type { SearchQuery, Span } from './ports/search.ts';
+import type { ListQuery, SearchQuery, Span } from './ports/search.ts';
 
 type Keep = NonNullable<ListQuery['keep']>;
 type Search = Readonly<Partial<Record<'location' | 'keyword' | 'minPrice' | 'maxPrice', string | undefined>>>;

@@ -16,10 +16,10 @@ import {
   recordKey,
   type RecordKey,
 } from '../protocols/wire/ids.ts';
-import type { ListQuery } from './context.ts';
 import { jsonOf } from './json-text.ts';
 import type { Price } from './market-schemas.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
+import type { ListQuery } from './ports/search.ts';
 
 /** A record as clients see it: its fields, its ids, and the values that lost to a concurrent write. */
 export interface RecordJson {

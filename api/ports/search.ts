@@ -1,6 +1,15 @@
 import type { Clause } from '../../protocols/market/search-words.ts';
 import type { RecordPage } from '../../protocols/unread.ts';
-import type { ListQuery } from '../context.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+
+/** A list's filter and page, as the storage reader takes them. */
+export interface ListQuery {
+  readonly fields: Readonly<Record<string, string | undefined>>;
+  readonly owner?: string | undefined;
+  readonly near?: { readonly lat: number; readonly long: number; readonly km: number } | undefined;
+  /** Whether a record is shown at all. */
+  readonly keep?: ((state: RecordState) => boolean) | undefined;
+}
 
 /** Numbers from the first to the second, both included. */
 export interface Span {
