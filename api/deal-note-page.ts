@@ -1,6 +1,7 @@
 import { html, raw } from 'hono/html';
 import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { DealNote, NoteStep, Side } from '../protocols/market/deal-note/note.ts';
+import { parsedJson } from '../protocols/wire/json.ts';
 
 type Html = ReturnType<typeof html>;
 
@@ -68,11 +69,7 @@ export function noteInPage(page: string): unknown {
   const from = page.indexOf(OPENS);
   const to = page.indexOf(CLOSES, from);
   if (from < 0 || to < 0) return undefined;
-  try {
-    return JSON.parse(page.slice(from + OPENS.length, to)) as unknown;
-  } catch {
-    return undefined; // as good as none, and told as that
-  }
+  return parsedJson(page.slice(from + OPENS.length, to));
 }
 
 function partyRow(side: Side, { parties, signatures }: DealNote): Html {

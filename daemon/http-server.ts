@@ -6,6 +6,7 @@ import { getRequestListener, RequestError } from '@hono/node-server';
 import { addressGroup, isLoopback } from '../api/limits/address.ts';
 import { allowOthers, type Env, every } from '../protocols/env.ts';
 import { ERROR_CODES, type ErrorCode } from '../protocols/error-codes.ts';
+import { Counts } from '../protocols/counts.ts';
 
 /** Limits of one connection, and of all of them together. Times in milliseconds. */
 export interface ServerLimits {
@@ -244,22 +245,17 @@ function queuedBytes(socket: Socket): number {
 
 /** Counts connections by address and closes those beyond the cap before anything is read from them. */
 function capAddresses(server: Server, limits: ServerLimits): void {
-  const counts = new Map<string, number>();
+  const counts = new Counts<string>();
   server.on('connection', (socket: Socket) => {
     const { remoteAddress } = socket;
     if (remoteAddress === undefined) return;
     const group = addressGroup(remoteAddress);
-    const count = counts.get(group) ?? 0;
-    if (count >= (isLoopback(remoteAddress) ? limits.perLoopback : limits.perAddress)) {
+    if (counts.of(group) >= (isLoopback(remoteAddress) ? limits.perLoopback : limits.perAddress)) {
       socket.destroy();
       return;
     }
-    counts.set(group, count + 1);
-    socket.once('close', () => {
-      const left = (counts.get(group) ?? 1) - 1;
-      if (left > 0) counts.set(group, left);
-      else counts.delete(group);
-    });
+    counts.add(group);
+    socket.once('close', () => counts.add(group, -1));
   });
 }
 

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+import { atMost } from '../protocols/lru-bound.ts';
 import type { PullEvent } from '../protocols/mycelium/pull-event.ts';
 import type { Logger } from './logger.ts';
 
@@ -11,7 +13,7 @@ const REMEMBERED = 1024;
 /** Whose turn it is to be named: what a peer does as often as it likes fills no log. */
 class Named {
   readonly #now: () => number;
-  readonly #peers = new Map<string, { at: number; times: number }>();
+  readonly #peers = new LRUCache<string, { at: number; times: number }>(atMost(REMEMBERED));
 
   constructor(now: () => number) {
     this.#now = now;
@@ -20,16 +22,13 @@ class Named {
   /** How often it was since the peer was named last, when it is to be named now; otherwise it is only counted. */
   again(peer: string): number | undefined {
     const now = this.#now();
-    const known = this.#peers.get(peer);
+    const known = this.#peers.peek(peer);
     const times = (known?.times ?? 0) + 1;
     if (known !== undefined && now - known.at < AGAIN_MS) {
       known.times = times;
       return undefined;
     }
-    this.#peers.delete(peer);
     this.#peers.set(peer, { at: now, times: 0 });
-    const [oldest] = this.#peers.keys();
-    if (this.#peers.size > REMEMBERED && oldest !== undefined) this.#peers.delete(oldest);
     return times;
   }
 }

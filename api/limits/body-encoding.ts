@@ -19,7 +19,7 @@ export const INFLATE_LIMITS: InflateLimits = { freeBytes: 1024 * 1024, ratio: 10
  * result. Any other encoding is `media-unsupported` (415), whatever the route; a body that is not gzip is `body-malformed`, one that
  * grows beyond its limit `body-too-large`.
  */
-export function bodyEncoding(limits: InflateLimits = INFLATE_LIMITS) {
+export function bodyEncoding() {
   return createMiddleware<ApiEnv>(async (c, next) => {
     const encoding = c.req.header('content-encoding')?.trim().toLowerCase() ?? '';
     // The body is not touched before it has to be: one that was asked for and never read ends the connection behind its answer.
@@ -37,7 +37,7 @@ export function bodyEncoding(limits: InflateLimits = INFLATE_LIMITS) {
     // `duplex` is demanded for a streamed body, and missing in the types.
     const init: RequestInit & { duplex: 'half' } = {
       headers,
-      body: byteStream(inflate(body, limits)),
+      body: byteStream(inflate(body, INFLATE_LIMITS)),
       duplex: 'half',
     };
     c.req.raw = new Request(c.req.raw, init);

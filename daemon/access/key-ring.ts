@@ -20,6 +20,7 @@ import {
   scopesOf,
   stateOf,
 } from './key-rules.ts';
+import { oneChange } from '../write-refusal.ts';
 
 /** What a valid key says about its holder. */
 export interface KeyHolder {
@@ -256,11 +257,7 @@ export class KeyRing implements Keys {
 
   /** A change that has to be on disk; throws what `refusal` returns while nothing may be written. */
   #change<T>(work: () => Promise<T>): Promise<T> {
-    return this.#changes.run(async () => {
-      const refusal = this.#parts.refusal();
-      if (refusal !== undefined) throw refusal;
-      return work();
-    });
+    return oneChange(this.#changes, this.#parts.refusal, work);
   }
 }
 

@@ -1,4 +1,3 @@
-import type { NotCompared } from '../../protocols/digest/coverage.ts';
 import type { GapRow } from '../../api/ports/forget.ts';
 import type { Stall } from '../stalls/stalls.ts';
 import type { ScrubPort } from '../../api/ports/scrub.ts';
@@ -8,6 +7,7 @@ import type { DiskSample } from './disk-trend.ts';
 import type { Usage } from '../../protocols/feed/quota.ts';
 import type { RejoinStatus } from '../../protocols/mycelium/rejoin.ts';
 import type { MirrorHealth } from './ports.ts';
+import type { NodeEntry } from '../../api/ports/registration.ts';
 
 export const DOCTOR_LIMITS = {
   /** A whole examination: whatever has not answered by then is left out. Shorter than the command line's own timeout. */
@@ -90,26 +90,10 @@ export interface OfflineFacts {
   readonly certificate: CertificateFact | { readonly path: string; readonly problem: string } | undefined;
 }
 
-/** One registered node as the doctor sees it. */
-export interface NodeFact {
-  readonly id: string;
-  /** Its name or URL, harmless. */
+/** One registered node as the doctor sees it, its texts harmless. */
+export interface NodeFact extends Omit<NodeEntry, 'name'> {
+  /** Its name or URL. */
   readonly label: string;
-  readonly url: string;
-  readonly kind: 'agrinetd' | 'http';
-  readonly status: 'pending' | 'active' | 'suspended' | 'revoked';
-  readonly schemaVersion: number | undefined;
-  readonly registeredAt: number;
-  readonly lastSyncAt: number;
-  readonly online: boolean;
-  /** Last heard from, since this process began; milliseconds since 1970. */
-  readonly lastContactAt: number | undefined;
-  readonly connected: boolean;
-  readonly nextRetryAt: number | undefined;
-  /** Collections that cannot be compared with it. */
-  readonly notCompared: readonly NotCompared[];
-  readonly error: string | undefined;
-  readonly errorCode?: string | undefined;
 }
 
 /** A peer's clock against this one. */

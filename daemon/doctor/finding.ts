@@ -105,13 +105,16 @@ export function sorted(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((a, b) => rank(a) - rank(b));
 }
 
+/** Of one kind, by their subjects. */
+const NAMED = 10;
+
 /** Findings about many subjects stay readable: the first ones, and a last one that counts the rest. */
-export function firstOf(findings: readonly Finding[], most = 10): Finding[] {
-  const [next] = findings.slice(most);
+export function firstOf(findings: readonly Finding[]): Finding[] {
+  const [next] = findings.slice(NAMED);
   if (next === undefined) return [...findings];
   const { id, check, severity, mend } = next;
-  const message = `and ${findings.length - most} more of this kind`;
-  return [...findings.slice(0, most), { id, check, severity, message, mend }];
+  const message = `and ${findings.length - NAMED} more of this kind`;
+  return [...findings.slice(0, NAMED), { id, check, severity, message, mend }];
 }
 
 /** Text of a peer or of the environment, harmless for a terminal and of bounded length. */

@@ -1,5 +1,5 @@
 import type { Job } from '../../api/ports/jobs.ts';
-import type { RegistrationPort } from '../../api/ports/registration.ts';
+import type { NodeEntry } from '../../api/ports/registration.ts';
 import { isCoveredBy, OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { frontierOf, isWhole, sameFrontier } from '../../protocols/feed/frontier.ts';
@@ -62,38 +62,14 @@ export function nodeFacts(
   };
 }
 
-export function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]): NodeFact {
-  const {
-    id,
-    kind,
-    status,
-    schemaVersion,
-    registeredAt,
-    lastSyncAt,
-    online,
-    lastContactAt,
-    connected,
-    nextRetryAt,
-    notCompared,
-  } = node;
-  const label = harmless(node.name || node.url || id);
-  const error = node.error === undefined ? undefined : harmless(node.error, 200);
+export function nodeFact({ name, url, error, ...node }: NodeEntry): NodeFact {
+  const { id } = node;
+  const label = harmless(name || url || id);
   return {
-    id,
+    ...node,
     label: label === id ? id : `${label} (${harmless(id)})`,
-    url: harmless(node.url, 2048),
-    kind,
-    status,
-    schemaVersion,
-    registeredAt,
-    lastSyncAt,
-    online,
-    lastContactAt,
-    connected,
-    nextRetryAt,
-    notCompared,
-    error,
-    errorCode: node.errorCode,
+    url: harmless(url, 2048),
+    error: error === undefined ? undefined : harmless(error, 200),
   };
 }
 

@@ -9,7 +9,9 @@ import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { CANNOT_WRITE } from '../../protocols/mycelium/take-items.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
-import { feedOf } from './range-item.ts';
+import { decodeEntry } from '../../protocols/feed/entry.ts';
+import { verifyErasure } from '../../protocols/feed/erasure.ts';
+import { verifyForkProof } from '../../protocols/feed/fork.ts';
 
 export interface FeedFileParts {
   readonly self: PeerId;
@@ -97,4 +99,12 @@ function note(taken: CarriedItems, { kind, code, entry }: Received): void {
     if (why === 'author-not-registered' && entry !== undefined)
       taken.strangers[entry.author] = (taken.strangers[entry.author] ?? 0) + 1;
   }
+}
+
+/** The feed that an item is about. Throws what reading it throws. */
+function feedOf({ kind, bytes }: RangeItem): { readonly author: PeerId; readonly channel: Channel } {
+  if (kind === 'proof') return verifyForkProof(bytes);
+  if (kind === 'erasure') return verifyErasure(bytes);
+  const { author, header } = decodeEntry(bytes);
+  return { author, channel: header.channel };
 }

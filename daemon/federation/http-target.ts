@@ -20,6 +20,7 @@ import type { TakenItems } from '../../protocols/mycelium/take-items.ts';
 import { concat, fromBase64url } from '../../protocols/wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { type Channel, isChannel } from '../../protocols/wire/ids.ts';
+import { parsedJson } from '../../protocols/wire/json.ts';
 
 /** One answer of the daemon; an import of a whole export takes longest. */
 const ANSWER_MS = 5 * 60_000;
@@ -157,8 +158,8 @@ export class HttpTarget implements SyncTarget {
         cause: error,
       });
     }
-    if (!response.ok) throw refused(response.status, jsonOf(text));
-    const answer = schema.safeParse(jsonOf(text));
+    if (!response.ok) throw refused(response.status, parsedJson(text));
+    const answer = schema.safeParse(parsedJson(text));
     if (!answer.success) throw otherVersion();
     return answer.data;
   }
@@ -196,12 +197,4 @@ async function* sequenceOf(pages: AsyncIterable<FrontierPage>): AsyncGenerator<U
 
 async function* bytesOf(body: { read(): AsyncIterable<Uint8Array> }): AsyncGenerator<Uint8Array> {
   yield* body.read();
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // a proxy's own page; the status says what happened
-  }
 }

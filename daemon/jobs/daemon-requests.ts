@@ -2,6 +2,7 @@ import { type Env, pause } from '../../protocols/env.ts';
 import { z } from 'zod';
 import { isErrorCode } from '../../protocols/error-codes.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { parsedJson } from '../../protocols/wire/json.ts';
 
 /** The daemon answers in milliseconds; a disk that it waits for may take seconds. */
 const ANSWER_MS = 15_000;
@@ -46,8 +47,8 @@ export class DaemonRequests {
     } catch (cause) {
       throw new AgrinetError('daemon-unreachable', `no daemon answers at ${this.base}`, { cause });
     }
-    if (response.ok) return text === '' ? undefined : parsed(text);
-    const { code, error } = refusal.safeParse(parsed(text)).data ?? {};
+    if (response.ok) return text === '' ? undefined : parsedJson(text);
+    const { code, error } = refusal.safeParse(parsedJson(text)).data ?? {};
     // A proxy in front of a daemon that is away, or one that is short of something: the same as no answer.
     if (response.status === 429 || response.status >= 500)
       throw new AgrinetError('daemon-unreachable', `the daemon at ${this.base} answered ${response.status}`);
@@ -70,13 +71,5 @@ export class DaemonRequests {
         if (stop.aborted) throw error;
       }
     }
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // a page of a proxy, or of something else
   }
 }

@@ -71,11 +71,11 @@ const File = z.strictObject({
 });
 
 /** Reads every file of the folder. Throws `internal` for one that is not complete. */
-export async function readTexts(folder: URL = FOLDER): Promise<ReadonlyMap<string, Language>> {
+export async function readTexts(): Promise<ReadonlyMap<string, Language>> {
   const languages = new Map<string, Language>();
-  for (const file of (await readdir(folder)).toSorted()) {
+  for (const file of (await readdir(FOLDER)).toSorted()) {
     const tag = file.replace(/\.json$/, '');
-    languages.set(tag, parseLanguage(tag, await readFile(new URL(file, folder), 'utf8')));
+    languages.set(tag, parseLanguage(tag, await readFile(new URL(file, FOLDER), 'utf8')));
   }
   return languages;
 }

@@ -2,6 +2,7 @@ import type { Env } from '../../protocols/env.ts';
 import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { PendingChange, PendingNotices } from '../../storage/pending-notices.ts';
+import { Counts } from '../../protocols/counts.ts';
 
 /** A step that is pending because what it follows has not arrived, and how often it was checked in vain. */
 interface WaitingStep extends PendingChange {
@@ -44,7 +45,7 @@ export class WaitingSteps {
   readonly #table: WaitingTable;
   readonly #env: Pick<Env, 'now'>;
   readonly #byContract = new Map<RecordKey, Waiting>();
-  readonly #ofNode = new Map<string, number>();
+  readonly #ofNode = new Counts<string>();
 
   constructor(table: WaitingTable, env: Pick<Env, 'now'>) {
     this.#table = table;
@@ -82,7 +83,7 @@ export class WaitingSteps {
     const before = this.#byContract.get(contract);
     const steps = before?.steps ?? [];
     const { ofContract, ofNode, firstMs } = WAITING_LIMITS;
-    if (steps.length >= ofContract || (this.#ofNode.get(nodeOf(step)) ?? 0) >= ofNode) return [];
+    if (steps.length >= ofContract || this.#ofNode.of(nodeOf(step)) >= ofNode) return [];
     const all = [...steps, { ...step, looks: 0 }];
     const place = before ?? { due: this.#env.now() + firstMs, wait: firstMs, isWoken: false };
     return this.#put({ ...place, contract, steps: all });
@@ -112,19 +113,12 @@ export class WaitingSteps {
 
   #put(waiting: Waiting): BatchOp[] {
     const { contract, steps } = waiting;
-    for (const step of this.#byContract.get(contract)?.steps ?? []) this.#count(step, -1);
-    for (const step of steps) this.#count(step, 1);
+    for (const step of this.#byContract.get(contract)?.steps ?? []) this.#ofNode.add(nodeOf(step), -1);
+    for (const step of steps) this.#ofNode.add(nodeOf(step));
     this.#byContract.delete(contract); // so that of those due at one time the one that was looked at last comes last
     if (steps.length === 0) return [this.#table.waitNoMore(contract)];
     this.#byContract.set(contract, waiting);
     return [this.#table.wait(contract, { steps })];
-  }
-
-  #count(step: PendingChange, by: number): void {
-    const node = nodeOf(step);
-    const count = (this.#ofNode.get(node) ?? 0) + by;
-    if (count === 0) this.#ofNode.delete(node);
-    else this.#ofNode.set(node, count);
   }
 
   #first(): Waiting | undefined {

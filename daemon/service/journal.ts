@@ -25,9 +25,11 @@ export function priorityPrefix(level: number): string {
   return PRIORITIES.find(([least]) => level >= least)?.[1] ?? '<7>';
 }
 
-/** Text of an error as it goes to a file descriptor: every line with its priority where the journal reads it. */
-export function errorText(text: string, fd = 2): string {
-  return isJournal(fd) ? text.replaceAll(/^/gm, priorityPrefix(50)) : text;
+const STDERR = 2;
+
+/** Text of an error as it goes to stderr: every line with its priority where the journal reads it. */
+export function errorText(text: string): string {
+  return isJournal(STDERR) ? text.replaceAll(/^/gm, priorityPrefix(50)) : text;
 }
 
 /** Passes pino's lines on with their priority. */

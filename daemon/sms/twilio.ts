@@ -3,6 +3,7 @@ import type { Env } from '../../protocols/env.ts';
 import type { TwilioAccount } from './account.ts';
 import { SMS_LIMITS } from './limits.ts';
 import { endsWithToken } from './sms-text.ts';
+import { parsedJson } from '../../protocols/wire/json.ts';
 
 /** The outcome for a message that was sent. `unclear`: it may have arrived all the same. */
 export type Sent =
@@ -128,7 +129,7 @@ export class Twilio implements SmsProvider {
         ...(form === undefined ? {} : { body: form }),
         signal: AbortSignal.any([signal, this.#env.deadline(SMS_LIMITS.requestMs)]),
       });
-      return { status: answer.status, value: jsonOf(await answer.text()) };
+      return { status: answer.status, value: parsedJson(await answer.text()) };
     } catch {
       return undefined; // whoever asked goes by that there was no answer
     }
@@ -151,12 +152,4 @@ function inPage({ messages }: Page, body: string, after: number): Found | undefi
 
 function isDenied(status: number, code: number | undefined): boolean {
   return status === 401 || (code !== undefined && DENIED_CODES.has(code));
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

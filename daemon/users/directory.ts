@@ -8,6 +8,7 @@ import {
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { UserTable } from '../../storage/user-table.ts';
+import { oneChange } from '../write-refusal.ts';
 
 export const USER_LIMITS = {
   /** Users in the directory: they are kept in memory, about 300 bytes each. */
@@ -104,11 +105,7 @@ export class Directory implements UsersPort {
   }
 
   #write<T>(work: () => Promise<T>): Promise<T> {
-    return this.#changes.run(async () => {
-      const refusal = this.#parts.refusal();
-      if (refusal !== undefined) throw refusal;
-      return work();
-    });
+    return oneChange(this.#changes, this.#parts.refusal, work);
   }
 }
 

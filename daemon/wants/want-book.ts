@@ -7,6 +7,7 @@ import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Held } from '../../storage/search/meets.ts';
 import type { ChangedListingRows, ChangedListings, WantTable } from '../../storage/want-table.ts';
 import { WantIndex } from './want-index.ts';
+import { oneChange } from '../write-refusal.ts';
 
 export const WANT_LIMITS = {
   /** Wants of one user. */
@@ -186,11 +187,7 @@ export class WantBook {
   }
 
   #write<T>(work: () => Promise<T>): Promise<T> {
-    return this.#changes.run(async () => {
-      const refusal = this.#parts.refusal();
-      if (refusal !== undefined) throw refusal;
-      return work();
-    });
+    return oneChange(this.#changes, this.#parts.refusal, work);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Clause } from '../../protocols/market/search-words.ts';
 import { coordinatesOf, indexValue } from '../../storage/indexes.ts';
 import type { ListFilter } from '../../storage/list-filter.ts';
 import { type Asked, type Held, meets, termsOf } from '../../storage/search/meets.ts';
+import { Counts } from '../../protocols/counts.ts';
 
 /** A search to match against listings. */
 export interface Wanted {
@@ -53,7 +54,7 @@ export class WantIndex<W extends Wanted> {
   readonly #byTerm = new Map<string, Set<W>>();
   readonly #wants = new Map<W, { readonly asked: Asked; readonly under: readonly string[] }>();
   /** Indexed prefixes of words, by their length. */
-  readonly #lengths = new Map<number, number>();
+  readonly #lengths = new Counts<number>();
 
   add(want: W): void {
     const { terms: under } = requiredBy(want.asked)
@@ -113,11 +114,7 @@ export class WantIndex<W extends Wanted> {
   }
 
   #countLength(term: string, by: number): void {
-    if (!term.endsWith(BEGINNING)) return;
-    const length = term.length - BEGINNING.length;
-    const count = (this.#lengths.get(length) ?? 0) + by;
-    if (count === 0) this.#lengths.delete(length);
-    else this.#lengths.set(length, count);
+    if (term.endsWith(BEGINNING)) this.#lengths.add(term.length - BEGINNING.length, by);
   }
 }
 

@@ -16,21 +16,9 @@ import { recordMerging, type Writer } from './drafts.ts';
 import { Erasing } from './erasing.ts';
 import { LateChanges, WHOLE_OPS } from './late-changes.ts';
 import { placedOps, sizedRef } from './placed-ops.ts';
-import type { LedgerStore, PastCommit, RecordChange } from './ports.ts';
+import type { EvaluatedOp, LedgerStore, PastCommit, RecordChange } from './ports.ts';
 import { type OpsOfRecord, RecordOps } from './record-ops.ts';
 import type { Turn } from './turn.ts';
-
-/** The verdict on one op, and whether the op is new or was evaluated again. */
-export interface EvaluatedOp {
-  readonly ref: OpRef;
-  /** Of the op, in bytes. */
-  readonly size: number;
-  readonly key: RecordKey | undefined;
-  readonly verdict: Verdict;
-  readonly fresh: boolean;
-  /** Of a change that followed all that was applied before it. */
-  readonly no?: number | undefined;
-}
 
 /**
  * What the ops of one commit do to their records, for local writes and remote entries alike. The fast path applies an op to the

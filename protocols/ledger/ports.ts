@@ -53,6 +53,18 @@ export interface PastCommit {
   readonly without?: 'all' | 'walks';
 }
 
+/** The verdict on one op, and whether the op is new or was evaluated again. */
+export interface EvaluatedOp {
+  readonly ref: OpRef;
+  /** Of the op, in bytes. */
+  readonly size: number;
+  readonly key: RecordKey | undefined;
+  readonly verdict: Verdict;
+  readonly fresh: boolean;
+  /** Of a change that followed all that was applied before it: its number among them. */
+  readonly no?: number | undefined;
+}
+
 /** What one commit writes, all or nothing. */
 export interface Commit {
   readonly entries: readonly { readonly feed: FeedState; readonly entry: Entry }[];
@@ -60,16 +72,7 @@ export interface Commit {
   readonly feeds: readonly FeedState[];
   readonly records: readonly RecordChange[];
   /** Ops that belong to a record: their places and their verdicts. */
-  readonly verdicts: readonly {
-    readonly ref: OpRef;
-    /** Of the op, in bytes. */
-    readonly size: number;
-    readonly key: RecordKey | undefined;
-    readonly verdict: Verdict;
-    readonly fresh: boolean;
-    /** Of a change that followed all that was applied before it: its number among them. */
-    readonly no?: number | undefined;
-  }[];
+  readonly verdicts: readonly EvaluatedOp[];
   readonly past?: readonly PastCommit[];
   readonly awaiting: readonly { readonly missing: string; readonly key: RecordKey }[];
   readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];

@@ -1,4 +1,7 @@
 import { errorCode } from '../errors.ts';
+import { Counts } from '../counts.ts';
+import { LRUCache } from 'lru-cache';
+import { atMost } from '../lru-bound.ts';
 
 /** A peer that lets an answer time out is slow; any other failure says nothing about its speed. */
 export function howFailed(error: unknown): 'slow' | 'failed' {
@@ -23,8 +26,8 @@ const REMEMBERED = 2048;
  */
 export class AnswerSlots {
   readonly #limits: AnswerLimits;
-  readonly #busy = new Map<string, number>();
-  readonly #slow = new Set<string>();
+  readonly #busy = new Counts<string>();
+  readonly #slow = new LRUCache<string, true>(atMost(REMEMBERED));
   #total = 0;
   /** Of slow peers. */
   #slowly = 0;
@@ -36,30 +39,25 @@ export class AnswerSlots {
   /** Takes a slot; the returned function releases it. Undefined when there is none for this peer. */
   take(peer: string): ((how: 'taken' | 'slow' | 'failed') => void) | undefined {
     const { answering, answeringPerPeer, further } = this.#limits;
-    const busy = this.#busy.get(peer) ?? 0;
+    const busy = this.#busy.of(peer);
     const slow = this.#slow.has(peer);
     if (this.#total >= answering || busy >= (slow ? 1 : answeringPerPeer)) return undefined;
     if (busy > 0 && this.#total - this.#busy.size >= further) return undefined;
     if (slow && this.#slowly >= answering / 2) return undefined;
-    this.#busy.set(peer, busy + 1);
+    this.#busy.add(peer);
     this.#total++;
     if (slow) this.#slowly++;
     return (how) => {
       this.#total--;
       if (slow) this.#slowly--;
-      const left = (this.#busy.get(peer) ?? 1) - 1;
-      if (left === 0) this.#busy.delete(peer);
-      else this.#busy.set(peer, left);
+      this.#busy.add(peer, -1);
       this.#note(peer, how);
     };
   }
 
   #note(peer: string, how: 'taken' | 'slow' | 'failed'): void {
     if (how === 'failed') return;
-    this.#slow.delete(peer);
-    if (how === 'taken') return;
-    this.#slow.add(peer);
-    const [oldest] = this.#slow;
-    if (this.#slow.size > REMEMBERED && oldest !== undefined) this.#slow.delete(oldest);
+    if (how === 'taken') this.#slow.delete(peer);
+    else this.#slow.set(peer, true);
   }
 }

@@ -1,5 +1,6 @@
 import type { FrontierGroup } from './frontier-page.ts';
 import { feedId } from './gathered-groups.ts';
+import { Counts } from '../counts.ts';
 
 /** One thing to fetch: an author's feeds in one channel. */
 export interface Need {
@@ -61,8 +62,8 @@ export class CatchUpPlan {
   /** Failures of each peer since its last success. */
   readonly #fails = new Map<string, number>();
   /** How many each peer was the first to show. */
-  readonly #first = new Map<string, number>();
-  readonly #busy = new Map<string, number>();
+  readonly #first = new Counts<string>();
+  readonly #busy = new Counts<string>();
   /** Pulls under way from peers that had failed before. */
   #failing = 0;
   readonly #pausedUntil = new Map<string, number>();
@@ -85,9 +86,9 @@ export class CatchUpPlan {
       known.holders.add(peer);
       known.again = known.running;
     } else {
-      const first = this.#first.get(peer) ?? 0;
-      if (this.#wanted.size >= CATCH_UP_LIMITS.wanted || first >= CATCH_UP_LIMITS.wantedPerPeer) return false;
-      this.#first.set(peer, first + 1);
+      const { wanted, wantedPerPeer } = CATCH_UP_LIMITS;
+      if (this.#wanted.size >= wanted || this.#first.of(peer) >= wantedPerPeer) return false;
+      this.#first.add(peer);
       this.#wanted.set(id, {
         id,
         group: { author: group.author, channel: group.channel },
@@ -112,10 +113,7 @@ export class CatchUpPlan {
   #drop(id: string): void {
     const peer = this.#wanted.get(id)?.shownBy;
     this.#wanted.delete(id);
-    if (peer === undefined) return;
-    const left = (this.#first.get(peer) ?? 1) - 1;
-    if (left === 0) this.#first.delete(peer);
-    else this.#first.set(peer, left);
+    if (peer !== undefined) this.#first.add(peer, -1);
   }
 
   /** A peer has reconnected: failures over the previous connection say nothing about this one. */
@@ -137,7 +135,7 @@ export class CatchUpPlan {
       if (wanted.onProbation) this.#failing++;
       wanted.again = false;
       this.#running++;
-      this.#busy.set(peer, (this.#busy.get(peer) ?? 0) + 1);
+      this.#busy.add(peer);
       starts.push({ peer, need: wanted });
     }
     return starts;
@@ -151,7 +149,7 @@ export class CatchUpPlan {
         wanted.holders.delete(peer);
         continue;
       }
-      const load = this.#busy.get(peer) ?? 0;
+      const load = this.#busy.of(peer);
       const failing = this.#fails.has(peer);
       if (load >= (failing ? this.#pullsWhileFailing : CATCH_UP_LIMITS.pullsPerPeer)) continue;
       if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
@@ -177,9 +175,7 @@ export class CatchUpPlan {
   /** A pull has ended; `behind` says whether something that was shown is still missing. */
   ended(peer: string, need: Need, ok: boolean, behind: boolean, now: number): void {
     this.#running--;
-    const load = (this.#busy.get(peer) ?? 1) - 1;
-    if (load === 0) this.#busy.delete(peer);
-    else this.#busy.set(peer, load);
+    this.#busy.add(peer, -1);
     const fails = ok ? 0 : (this.#fails.get(peer) ?? 0) + 1;
     if (fails === 0 || fails >= this.#patience) this.#fails.delete(peer);
     else this.#fails.set(peer, fails);

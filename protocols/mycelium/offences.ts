@@ -1,3 +1,6 @@
+import { LRUCache } from 'lru-cache';
+import { atMost } from '../lru-bound.ts';
+
 /** The consequences for a peer that has sent what no honest node can have sent. */
 export const OFFENCE_LIMITS = {
   /** How long nothing is pulled from it and its frontiers are ignored, milliseconds; doubled after each further offence. */
@@ -30,7 +33,7 @@ interface Offender {
 
 /** Peers that are left alone for a while because of what they have sent. In memory: a restart is a new chance. */
 export class Offences {
-  readonly #offenders = new Map<string, Offender>();
+  readonly #offenders = new LRUCache<string, Offender>(atMost(OFFENCE_LIMITS.remembered));
 
   /**
    * Records how an exchange with a peer failed. Returns for how long the peer is disregarded, milliseconds; undefined when it is not
@@ -38,16 +41,12 @@ export class Offences {
    */
   note(peer: string, code: string, now: number): number | undefined {
     if (!INVALID.has(code)) return undefined;
-    const known = this.#offenders.get(peer);
+    const known = this.#offenders.peek(peer);
     const fresh = known === undefined || now - known.at >= OFFENCE_LIMITS.forgottenMs;
     // Exchanges that were under way together are one offence.
     const count = fresh ? 1 : now < known.until ? known.count : known.count + 1;
     const ms = Math.min(OFFENCE_LIMITS.firstMs * 2 ** (count - 1), OFFENCE_LIMITS.mostMs);
-    this.#offenders.delete(peer);
     this.#offenders.set(peer, { count, at: now, until: now + ms });
-    const [oldest] = this.#offenders.keys();
-    if (this.#offenders.size > OFFENCE_LIMITS.remembered && oldest !== undefined)
-      this.#offenders.delete(oldest);
     return ms;
   }
 
@@ -58,6 +57,6 @@ export class Offences {
 
   /** Whether the peer is being left alone. */
   isOut(peer: string, now: number): boolean {
-    return now < (this.#offenders.get(peer)?.until ?? 0);
+    return now < (this.#offenders.peek(peer)?.until ?? 0);
   }
 }

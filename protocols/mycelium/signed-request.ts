@@ -4,6 +4,7 @@ import { encodeCbor } from '../wire/cbor.ts';
 import { type EnvelopeType, signEnvelope } from '../wire/envelope.ts';
 import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
 import { checkTime, verifySignedMap } from '../wire/signed-map.ts';
+import { Counts } from '../counts.ts';
 
 /** Header of a request that a node signs, as base64url of an envelope over {v, net, caller, receiver, method, path, time, nonce}. */
 export const REQUEST_HEADER = 'x-agrinet-request';
@@ -71,7 +72,7 @@ export function verifyRequest(
 /** Nonces of requests that were answered: each counts once, for as long as its time could still pass. */
 export class RequestNonces {
   readonly #until = new Map<string, number>();
-  readonly #ofCaller = new Map<string, number>();
+  readonly #ofCaller = new Counts<string>();
 
   /** Throws `request-unsigned` for one used before, `busy` when there is no room to remember it. */
   use(caller: PeerId, nonce: string, now: number): void {
@@ -81,18 +82,15 @@ export class RequestNonces {
     }
     const id = `${caller}|${nonce}`;
     if (this.#until.has(id)) throw new AgrinetError('request-unsigned', 'signed request: used before');
-    const count = this.#ofCaller.get(caller) ?? 0;
-    if (this.#until.size >= REQUEST_LIMITS.nonces || count >= REQUEST_LIMITS.noncesPerCaller)
+    const { nonces, noncesPerCaller } = REQUEST_LIMITS;
+    if (this.#until.size >= nonces || this.#ofCaller.of(caller) >= noncesPerCaller)
       throw new AgrinetError('busy', 'too many signed requests at once; try again in ten minutes');
     this.#until.set(id, now + 2 * REQUEST_LIMITS.windowMs);
-    this.#ofCaller.set(caller, count + 1);
+    this.#ofCaller.add(caller);
   }
 
   #forget(id: string): void {
     this.#until.delete(id);
-    const caller = id.slice(0, id.indexOf('|'));
-    const left = (this.#ofCaller.get(caller) ?? 1) - 1;
-    if (left === 0) this.#ofCaller.delete(caller);
-    else this.#ofCaller.set(caller, left);
+    this.#ofCaller.add(id.slice(0, id.indexOf('|')), -1);
   }
 }

@@ -9,3 +9,12 @@ export function canonicalJson(value: unknown): string {
       : inner,
   );
 }
+
+/** What a text is as JSON; undefined where it is none. */
+export function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -5,7 +5,6 @@ import type { Scalar } from '../../open-dialog/change.ts';
 import { base64url, fromBase64url } from '../../wire/bytes.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
-import { inTurns } from '../in-turns.ts';
 import { verifyTransition, splitCarried } from '../contract/statement.ts';
 import { nodeOf } from '../party.ts';
 import type { BookReader, SignedStatement } from './types.ts';
@@ -96,4 +95,10 @@ function verified(bytes: Uint8Array): SignedStatement | false {
     if (!(error instanceof AgrinetError)) throw error;
     return false;
   }
+}
+
+/** The first of each list, then the second of each, and so on, so that a long list does not delay the others. */
+function inTurns<T>(lists: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(0, ...lists.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, at) => lists.flatMap((list) => list.slice(at, at + 1))).flat();
 }
