@@ -1,42 +1,22 @@
 import { pause } from '../../protocols/env.ts';
-import { errorCode } from '../../protocols/errors.ts';
 import type { RecordChange } from '../../protocols/ledger/ports.ts';
-import { loopTurn, sliced, soleTurn } from '../../protocols/ledger/turn.ts';
+import { loopTurn, soleTurn } from '../../protocols/ledger/turn.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
-import { SerialQueue } from '../../protocols/serial-queue.ts';
-import type { Database } from '../database.ts';
 import { innerKey } from '../keyspace.ts';
-import { bitmapOf, placesOf, unite } from './bits.ts';
-import { kept, Listings, type Part } from './listings.ts';
-import {
-  changeRange,
-  CHANGES_AT_ONCE,
-  type ChangeSpan,
-  existing,
-  listingsBetween,
-  listingsOf,
-} from './changed-listings.ts';
-import { EMPTY_INDEX, type Manifest, manifestRow, readManifest } from './manifest.ts';
-import { clearOrphans, clearSegments, joined, writeSegment } from './segment-build.ts';
-import { segmentProblem } from './segment-check.ts';
-import { ownerTerm, searchedOf } from './searched.ts';
-import { Segment, SegmentReader, type SegmentSize } from './segment.ts';
+import { Listings, type Part } from './listings.ts';
+import { changeRange, CHANGES_AT_ONCE, listingsOf } from './changed-listings.ts';
+import { searchedOf } from './searched.ts';
 import { chunks } from '../level.ts';
 import type { StoredRecord } from '../stored-record.ts';
+import { type LargestSegments, Segments, type SegmentsParts } from './segments.ts';
+import { errorCode } from '../../protocols/errors.ts';
 
-/**
- * The sizes of memory and segments. Terms are those of each listing, added up: memory and work grow with them more than with
- * listings.
- */
-export interface SearchSizes {
+/** How much is gathered in memory, and in each segment. */
+export interface SearchSizes extends LargestSegments {
   /** Listings that are gathered in memory until they become a segment; a start reads as many again. */
   readonly flushAtListings: number;
   /** Terms of which there are as many, when the listings have long texts. */
   readonly flushAtTerms: number;
-  /** Listings of the largest segments: one is rewritten in a second of the main thread, in turns. */
-  readonly largest: number;
-  /** Terms of the largest segments. */
-  readonly largestTerms: number;
 }
 const SIZES: SearchSizes = {
   flushAtListings: 4096,
@@ -46,20 +26,14 @@ const SIZES: SearchSizes = {
 };
 /** Changes of whatever kind that a start may have to pass over. */
 const PLACE_AFTER = 50_000;
-/** So many small segments become one. */
-const JOINED = 8;
-/** Numbers that are checked to estimate how much of a segment has changed. */
-const LOOKED_AT = 64;
 /** How long a search waits for what was just written, milliseconds. */
 const CATCH_UP_MS = 250;
 /** Listings that may wait to be added; beyond it they are read from the disk. */
 const WAITING = 8192;
 
-export interface SearchIndexParts {
-  readonly db: Pick<Database, 'level' | 'batch' | 'env'>;
+export interface SearchIndexParts extends SegmentsParts {
   /** The position of a current state in the order of changes; undefined for a private one. */
   readonly changeOf: (state: RecordState) => number | undefined;
-  readonly warn: (message: string, fields: Record<string, unknown>) => void;
   /** Others than the index's own; for tests. */
   readonly sizes?: Partial<SearchSizes>;
 }
@@ -78,11 +52,7 @@ interface Noted {
 export class SearchIndex {
   readonly #parts: SearchIndexParts;
   readonly #sizes: SearchSizes;
-  readonly #rows: SegmentReader;
-  /** Writes rows: one at a time. */
-  readonly #writes = new SerialQueue();
-  #manifest: Manifest = EMPTY_INDEX;
-  #segments: readonly Segment[] = [];
+  readonly #segments: Segments;
   /** The listings being written as a segment. */
   #flushing: Listings | undefined;
   #last = new Listings();
@@ -100,7 +70,6 @@ export class SearchIndex {
   #opened = 0;
   #running: Promise<void> | undefined;
   #stopped = false;
-  #checked = 0;
   /** What a search found damaged is being repaired. */
   #isMending = false;
   /** Records were removed without a trace among the changes: the memory is checked before it is written. */
@@ -109,7 +78,7 @@ export class SearchIndex {
   constructor(parts: SearchIndexParts) {
     this.#parts = parts;
     this.#sizes = { ...SIZES, ...parts.sizes };
-    this.#rows = new SegmentReader(parts.db);
+    this.#segments = new Segments(parts, this.#sizes);
   }
 
   /** Begins to follow. */
@@ -119,8 +88,9 @@ export class SearchIndex {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#segments.stop();
     await this.#running;
-    await this.#writes.idle();
+    await this.#segments.idle();
   }
 
   /** Takes in what a commit changed, soon. */
@@ -166,21 +136,21 @@ export class SearchIndex {
 
   /** Resolves when nothing is left to do; for tests and figures. */
   async idle(): Promise<void> {
-    while (this.#running !== undefined || this.#writes.size > 0) {
+    while (this.#running !== undefined || this.#segments.isWriting) {
       await this.#running;
-      await this.#writes.idle();
+      await this.#segments.idle();
     }
   }
 
   /** All that is searched, as it is now. */
   parts(): Part[] {
     const memory = [this.#flushing, this.#last].flatMap((listings) => listings?.part() ?? []);
-    return [...this.#segments, ...memory];
+    return [...this.#segments.all, ...memory];
   }
 
   get figures(): { readonly segments: number; readonly listings: number; readonly place: number } {
     const listings = this.parts().reduce((sum, { size }) => sum + size, 0);
-    return { segments: this.#segments.length, listings, place: this.#place };
+    return { segments: this.#segments.all.length, listings, place: this.#place };
   }
 
   #go(): void {
@@ -202,7 +172,7 @@ export class SearchIndex {
     await loopTurn(env); // whoever commits does not wait for it
     const turn = soleTurn(env);
     while (!this.#stopped) {
-      if (this.#reload) await this.#writes.run(() => this.#open());
+      if (this.#reload) await this.#segments.between(() => this.#open());
       if (!this.#isNear) {
         await this.#readOn();
         continue;
@@ -220,7 +190,7 @@ export class SearchIndex {
       this.#isTaking = false;
       if (!this.#isNear) continue;
       this.#place = Math.max(this.#place, newest);
-      if (this.#place - this.#manifest.place > PLACE_AFTER) await this.#flush();
+      if (this.#place - this.#segments.place > PLACE_AFTER) await this.#flush();
       if (this.#noted.length === 0) return;
     }
   }
@@ -236,27 +206,14 @@ export class SearchIndex {
   /** Reads which segments there are, and forgets what was in memory; between two writings. */
   async #open(): Promise<void> {
     if (!this.#reload) return;
-    const { db } = this.#parts;
-    const manifest = await readManifest(db);
-    if (manifest === undefined) {
-      await clearOrphans(db, EMPTY_INDEX);
-      await db.batch([manifestRow(EMPTY_INDEX)], false);
-    } else await clearOrphans(db, manifest);
-    this.#rows.forget();
-    this.#show(manifest ?? EMPTY_INDEX);
+    await this.#segments.read();
     this.#flushing = undefined;
     this.#last = new Listings();
-    this.#place = this.#manifest.place;
+    this.#place = this.#segments.place;
     this.#isNear = false;
     this.#noted = [];
     this.#reload = false;
     this.#opened++;
-  }
-
-  #show(manifest: Manifest): void {
-    const known = new Map(this.#segments.map((segment) => [segment.head.no, segment]));
-    this.#manifest = manifest;
-    this.#segments = manifest.segments.map((head) => known.get(head.no) ?? new Segment(head, this.#rows));
   }
 
   /** Adds what comes after the position on disk. */
@@ -274,7 +231,7 @@ export class SearchIndex {
       await listingsOf(db, turn, some, take);
       if (isOver()) return;
       this.#place = Math.max(this.#place, Number.parseInt(innerKey(some.at(-1)?.[0] ?? ''), 16));
-      if (this.#isFull() || this.#place - this.#manifest.place > PLACE_AFTER) await this.#flush();
+      if (this.#isFull() || this.#place - this.#segments.place > PLACE_AFTER) await this.#flush();
       if (turn.isOver()) await turn.next();
     }
     if (!this.#more && !isOver()) this.#isNear = true;
@@ -290,76 +247,14 @@ export class SearchIndex {
   async #flush(): Promise<void> {
     this.#flushing = this.#last;
     this.#last = new Listings();
-    const [segment, place] = [this.#flushing, this.#place];
-    await this.#writes.run(async () => {
-      const { place: from } = this.#manifest;
-      const { gone } = segment;
+    const [gathered, place] = [this.#flushing, this.#place];
+    await this.#segments.between(async () => {
       const isSwept = this.#isSwept;
       this.#isSwept = false;
-      const stands = isSwept ? await existing(this.#parts.db, segment.numbers) : undefined;
-      const stays = (number: number): boolean => stands?.has(number) ?? !gone.has(number);
-      const left =
-        isSwept || gone.size > 0 ? await sliced(kept(segment, stays), soleTurn(this.#parts.db.env)) : segment;
-      await this.#replace([], left, { from, to: place });
+      await this.#segments.add(gathered, place, isSwept);
       this.#flushing = undefined;
     });
-    void this.#writes
-      .run(() => this.#tidy())
-      .catch((error: unknown) =>
-        this.#parts.warn('segments of the search index were not joined', { err: error }),
-      );
-  }
-
-  /** Puts one segment in the place of some, or at the end. */
-  async #replace(old: readonly Segment[], listings: Listings, { from, to }: ChangeSpan): Promise<void> {
-    const { db } = this.#parts;
-    const no = this.#manifest.next;
-    const head = { no, from, to, size: listings.size, terms: listings.terms };
-    if (listings.size > 0) await writeSegment(db, no, listings);
-    const gone = new Set(old.map((segment) => segment.head.no));
-    const segments = [
-      ...this.#manifest.segments.filter((each) => !gone.has(each.no)),
-      ...(listings.size > 0 ? [head] : []),
-    ].toSorted((a, b) => a.to - b.to);
-    const place = Math.max(this.#manifest.place, to);
-    const manifest: Manifest = { ...this.#manifest, place, next: no + 1, segments };
-    await db.batch([manifestRow(manifest)], false);
-    this.#show(manifest);
-    await clearSegments(db, gone);
-  }
-
-  /** `isCleared`: without what has changed. */
-  async #join(segments: readonly Segment[], isCleared: boolean): Promise<void> {
-    const [first, last] = [segments[0], segments.at(-1)];
-    if (first === undefined || last === undefined) return;
-    const range = { from: first.head.from, to: last.head.to };
-    await this.#replace(segments, await joined(this.#parts.db, segments, isCleared), range);
-  }
-
-  /** Merges small segments at the end, and rewrites one of which half has changed. */
-  async #tidy(): Promise<void> {
-    const small: Segment[] = [];
-    for (const segment of this.#segments.toReversed()) {
-      const heads = [segment, ...small].map(({ head }) => head);
-      if (!fits([scaled(segment.head, 2)], this.#sizes) || !fits(heads, this.#sizes)) break;
-      small.unshift(segment);
-    }
-    if (small.length >= JOINED) await this.#join(small, await this.#isStale(small, 0.05));
-    const segment = this.#segments[this.#checked++ % Math.max(1, this.#segments.length)];
-    if (segment !== undefined && (await this.#isStale([segment], 0.5)))
-      await this.#join(withNeighbour(this.#segments, segment, this.#sizes), true);
-  }
-
-  /** Whether more than a share of some segments has changed since, by checking some of their numbers. */
-  async #isStale(segments: readonly Segment[], share: number): Promise<boolean> {
-    const looked: number[] = [];
-    for (const segment of segments) {
-      const numbers = await segment.numbers();
-      const step = Math.max(1, Math.floor((numbers.length * segments.length) / LOOKED_AT));
-      looked.push(...numbers.filter((_, place) => place % step === 0));
-    }
-    const stand = await existing(this.#parts.db, looked);
-    return looked.length - stand.size > share * looked.length;
+    this.#segments.tidy();
   }
 
   /**
@@ -368,75 +263,29 @@ export class SearchIndex {
    */
   sweep(owners: readonly string[]): Promise<void> {
     this.#isSwept = true;
-    return this.#writes.run(async () => {
+    return this.#segments.between(async () => {
       await this.#open(); // a start finishes what a kill has cut off
-      for (const segment of this.#segments)
-        if (await this.#hasGone(segment, owners)) await this.#join([segment], true);
+      await this.#segments.clear(owners);
     });
   }
 
-  /** Whether a segment has outdated listings of some owners. */
-  async #hasGone(segment: Segment, owners: readonly string[]): Promise<boolean> {
-    const own = bitmapOf(segment.size);
-    for (const owner of owners) unite(own, (await segment.withWord(ownerTerm(owner))) ?? bitmapOf(0));
-    const numbers = await segment.numbers();
-    const theirs = Array.from(placesOf(own), (place) => numbers[place] ?? 0);
-    return (await existing(this.#parts.db, theirs)).size < theirs.length;
-  }
-
   /** Compares each segment with the records, and rewrites those that differ; `wait` is called after each. */
-  async check(
-    found: (what: 'damaged' | 'stale', from: number) => void,
-    wait: () => Promise<void>,
-  ): Promise<void> {
-    for (const segment of this.#segments) {
-      await this.#writes.run(async () => {
-        if (this.#stopped || !this.#segments.includes(segment)) return;
-        const problem = await segmentProblem(this.#parts.db, segment.head);
-        if (problem === undefined) return;
-        found(problem, segment.head.from);
-        await this.#remake(segment);
-      });
-      await wait();
-    }
+  check(found: (what: 'damaged' | 'stale', from: number) => void, wait: () => Promise<void>): Promise<void> {
+    return this.#segments.check(found, wait);
   }
 
   /** A search found rows that cannot be read: rebuilds them from the records. */
   mend(error: unknown): void {
+    const { warn } = this.#parts;
     if (errorCode(error) !== 'value-damaged' || this.#isMending) return;
     this.#isMending = true;
     void this.check(
-      (what, from) => this.#parts.warn('a segment of the search index was made anew', { what, from }),
+      (what, from) => warn('a segment of the search index was made anew', { what, from }),
       async () => undefined,
     )
-      .catch((failed: unknown) => this.#parts.warn('the search index could not be mended', { err: failed }))
+      .catch((failed: unknown) => warn('the search index could not be mended', { err: failed }))
       .finally(() => {
         this.#isMending = false;
       });
   }
-
-  async #remake(segment: Segment): Promise<void> {
-    const { from, to } = segment.head;
-    this.#rows.forget();
-    await this.#replace([segment], await listingsBetween(this.#parts.db, { from, to }), { from, to });
-  }
-}
-
-/** Whether what some segments have, in listings and terms, fits into one. */
-function fits(some: readonly SegmentSize[], { largest, largestTerms }: SearchSizes): boolean {
-  const sum = (of: keyof SegmentSize): number => some.reduce((total, each) => total + each[of], 0);
-  return sum('size') <= largest && sum('terms') <= largestTerms;
-}
-
-const scaled = ({ size, terms }: SegmentSize, factor: number): SegmentSize => ({
-  size: size * factor,
-  terms: terms * factor,
-});
-
-/** A segment of which half has changed, with the one after it when what is left of both fits into one. */
-function withNeighbour(all: readonly Segment[], segment: Segment, sizes: SearchSizes): Segment[] {
-  const next = all[all.indexOf(segment) + 1];
-  return next !== undefined && fits([scaled(segment.head, 0.5), next.head], sizes)
-    ? [segment, next]
-    : [segment];
 }
