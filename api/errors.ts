@@ -1,7 +1,7 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { HTTPException } from 'hono/http-exception';
 import { ERROR_CODES, type ErrorCode } from '../protocols/error-codes.ts';
-import { AgrinetError } from '../protocols/errors.ts';
+import { AgrinetError, systemCode } from '../protocols/errors.ts';
 
 /** Every code that a refusal can have: what counts refusals by code has so many places and no more. */
 export const REFUSAL_CODES: ReadonlySet<string> = new Set(
@@ -17,7 +17,7 @@ export interface ErrorAnswer {
 }
 
 /** LevelDB's error for requests that were in progress when it was closed to be reopened. */
-const CLOSED: ReadonlySet<unknown> = new Set([
+const CLOSED: ReadonlySet<string> = new Set([
   'LEVEL_DATABASE_NOT_OPEN',
   'LEVEL_ITERATOR_NOT_OPEN',
   'LEVEL_SNAPSHOT_NOT_OPEN',
@@ -32,7 +32,7 @@ export function errorAnswer(error: unknown): ErrorAnswer {
     return answer('body-malformed', 'the body is not JSON');
   if (error instanceof HTTPException && error.status === 415)
     return answer('media-unsupported', 'send JSON, with content-type: application/json');
-  if (error instanceof Error && 'code' in error && CLOSED.has(error.code))
+  if (CLOSED.has(systemCode(error)))
     return answer('storage-failed', 'the database is being reopened; try again shortly');
   return answer('internal', 'Internal error; the log of the node has the details');
 }
@@ -41,9 +41,9 @@ function answer(code: ErrorCode, message: string): ErrorAnswer {
   return { status: ERROR_CODES[code].http, body: { error: message, message, code } };
 }
 
-const CLIENT_GONE: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE']);
+const CLIENT_GONE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE']);
 
 /** Whether the client closed the connection during its request: nobody's fault here, and nobody to answer. */
 export function isClientGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && CLIENT_GONE.has(error.code);
+  return CLIENT_GONE.has(systemCode(error));
 }

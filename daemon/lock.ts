@@ -1,5 +1,5 @@
 import { connect, createServer } from 'node:net';
-import { AgrinetError } from '../protocols/errors.ts';
+import { AgrinetError, systemCode } from '../protocols/errors.ts';
 
 /** A held lock; the kernel releases it too when the process dies, however it dies. */
 export interface Lock {
@@ -29,7 +29,7 @@ export async function lockIdentity(peerId: string): Promise<Lock> {
   try {
     await promise;
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
+    if (systemCode(error) !== 'EADDRINUSE') throw error;
     const pid = await askPid(name);
     const who = pid === undefined ? 'Another process' : `Process ${pid}`;
     const message = `${who} already runs as ${peerId} on this host. Stop it first, or give this node a DATA_DIR of its own.`;

@@ -1,7 +1,7 @@
 import { link, mkdir, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ErrorCode } from '../protocols/error-codes.ts';
-import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+import { AgrinetError, errorMessage, systemCode } from '../protocols/errors.ts';
 import { shellWord } from './setting-values.ts';
 
 /** Far above any key we write; a larger file is not one of ours. */
@@ -20,7 +20,7 @@ export async function readSecretFile(
   try {
     file = await open(path, 'r');
   } catch (error) {
-    if (errno(error) === 'ENOENT') return undefined;
+    if (systemCode(error) === 'ENOENT') return undefined;
     throw folderError(path, error);
   }
   try {
@@ -53,7 +53,7 @@ export async function createSecretFile(path: string, content: string): Promise<b
   // A rename would replace the key of a process that starts at the same moment.
   await placeSecretFile(path, content, async (temporary) => {
     await link(temporary, path).catch((error: unknown) => {
-      if (errno(error) !== 'EEXIST') throw error;
+      if (systemCode(error) !== 'EEXIST') throw error;
       created = false;
     });
   });
@@ -99,17 +99,13 @@ async function placeSecretFile(
   }
 }
 
-function errno(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
 function folderError(path: string, cause: unknown): AgrinetError {
-  if (errno(cause) === 'ENOSPC' || errno(cause) === 'EDQUOT') {
+  if (systemCode(cause) === 'ENOSPC' || systemCode(cause) === 'EDQUOT') {
     return new AgrinetError('disk-full', `No space left to write ${path}. Free some and start again.`, {
       cause,
     });
   }
-  const reason = errno(cause) ?? errorMessage(cause);
+  const reason = systemCode(cause) ?? errorMessage(cause);
   const advice = 'Give this user read and write access to the folder, or set another DATA_DIR.';
   return new AgrinetError('folder-unwritable', `Cannot open ${path} (${reason}). ${advice}`, { cause });
 }

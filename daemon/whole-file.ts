@@ -1,7 +1,7 @@
 import { rmSync, type Stats, statSync } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AgrinetError } from '../protocols/errors.ts';
+import { AgrinetError, systemCode } from '../protocols/errors.ts';
 import { syncFolder } from '../storage/folder.ts';
 import { storageError } from '../storage/storage-error.ts';
 
@@ -65,7 +65,7 @@ function isSame(a: Stats | undefined, b: Stats | undefined): boolean {
 
 function fileError(file: string, cause: unknown): AgrinetError {
   const { code } = storageError(cause);
-  const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'see its cause';
+  const reason = systemCode(cause) || 'see its cause';
   const known = code === 'disk-full' || code === 'folder-unwritable';
   return new AgrinetError(known ? code : 'usage', `cannot write ${file} (${reason})`, { cause });
 }

@@ -25,6 +25,11 @@ export function errorCode(error: unknown): ErrorCode {
   return error instanceof AgrinetError ? error.code : 'internal';
 }
 
+/** The code that the system, or a library, gives an error: `ENOENT`; '' where there is none. */
+export function systemCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
 /** The message of any thrown value, on one line, for logs and the CLI; never sent to a peer. */
 export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);

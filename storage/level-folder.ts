@@ -6,6 +6,7 @@ import type { HeadNote, Level, LevelHome, LevelOptions } from './level.ts';
 import { openLevel, repairLevel } from './open-level.ts';
 import { refuseHalfRestored } from './restored.ts';
 import { checkLive, lacksRoot, liveTables, writeCleanMark } from './table-check.ts';
+import { systemCode } from '../protocols/errors.ts';
 
 /** LevelDB in `DATA_DIR/db`, with the files `initialized` and `head` beside it. */
 export class LevelFolder implements LevelHome {
@@ -63,6 +64,6 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function ignoreExisting(error: unknown): void {
-  if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EEXIST') return;
+  if (systemCode(error) === 'EEXIST') return;
   throw error;
 }

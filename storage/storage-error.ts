@@ -1,4 +1,4 @@
-import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+import { AgrinetError, errorMessage, systemCode } from '../protocols/errors.ts';
 
 /** An error of the file system or LevelDB under its own code. */
 export function storageError(error: unknown): AgrinetError {
@@ -32,8 +32,7 @@ export function storageError(error: unknown): AgrinetError {
 /** The messages of an error and its causes, on one line. */
 export function causes(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
-  return `${code} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
+  return `${systemCode(error)} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
 }
 
 /**

@@ -3,6 +3,7 @@ import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncFolder } from './folder.ts';
+import { systemCode } from '../protocols/errors.ts';
 
 /**
  * LevelDB reads a damaged table without looking at its checksums, and on some damage ends the whole process. Its tables never
@@ -83,9 +84,9 @@ async function matches(file: string, noted: Noted): Promise<boolean> {
     return (await stat(file)).size === noted.size && (await checksum(file)) === noted.crc;
   } catch (error) {
     // Dropped this moment by a process that has the database open: the opening will say so.
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true;
+    if (systemCode(error) === 'ENOENT') return true;
     // What the disk does not return is damaged.
-    if (error instanceof Error && 'code' in error && error.code === 'EIO') return false;
+    if (systemCode(error) === 'EIO') return false;
     throw error;
   }
 }

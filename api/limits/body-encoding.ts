@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { createMiddleware } from 'hono/factory';
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, systemCode } from '../../protocols/errors.ts';
 import type { ApiEnv } from '../access.ts';
 import { byteStream } from '../byte-stream.ts';
 
@@ -78,5 +78,5 @@ export async function* inflate(
 }
 
 function isBadGzip(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
+  return systemCode(error).startsWith('Z_');
 }

@@ -5,7 +5,7 @@ import { errorAnswer, isClientGone } from '../errors.ts';
 import { MIRROR_STATES, type MirrorStatus, type MirrorStep } from '../ports/mirror.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
 import { count, flag, text, texts } from '../schemas.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { isoOrNull } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Operator'];
 const NDJSON = 'application/x-ndjson';
@@ -119,8 +119,6 @@ const repair = route('operator', {
   codes: CHECKING,
 });
 
-const iso = (ms: number | undefined): string | null => (ms === undefined || ms === 0 ? null : isoTime(ms));
-
 export function mirrorRoutes({ mirror, log }: Pick<ApiContext, 'mirror' | 'log'>) {
   return router()
     .openapi(status, async (c) => c.json(shown(await mirror.status()), 200))
@@ -173,10 +171,10 @@ function shown(known: MirrorStatus): z.output<typeof Status> {
   const { pending, lagSeconds, refused, refusals, holder, lastWriteAt, lastError, ...rest } = known;
   return {
     ...rest,
-    holder: holder && { ...holder, seenAt: iso(holder.seenAt) },
+    holder: holder && { ...holder, seenAt: isoOrNull(holder.seenAt) },
     lag: { entries: pending, seconds: Math.round(lagSeconds) },
     refused: { count: refused, rows: [...refusals] },
-    lastWriteAt: iso(lastWriteAt),
+    lastWriteAt: isoOrNull(lastWriteAt),
     lastError: lastError ?? null,
   };
 }

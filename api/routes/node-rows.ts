@@ -5,7 +5,7 @@ import type { NodeEntry } from '../ports/registration.ts';
 import { ReliabilityJson } from '../trust-json.ts';
 import { QuotaJson } from './node-quota.ts';
 import { count, flag, text } from '../schemas.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { isoOrNull } from '../../protocols/wire/iso-time.ts';
 
 const time = z.iso.datetime().nullable();
 const NodeStatus = z.enum(['pending', 'active', 'suspended', 'revoked']).openapi('NodeStatus');
@@ -83,8 +83,6 @@ export interface NodeTrust {
   readonly reliability: z.output<typeof ReliabilityJson>;
 }
 
-const iso = (ms: number | undefined): string | null => (ms === undefined || ms === 0 ? null : isoTime(ms));
-
 export function entryJson({ id, kind, peerId, url, region, status }: NodeEntry) {
   return { nodeId: id, kind, ...(peerId === undefined ? {} : { peerId }), url, region, status };
 }
@@ -102,8 +100,8 @@ export function nodeJson(
     reputation: { leveson: trustScore ?? 0 },
     ...entryJson(each),
     name: each.name,
-    lastSync: iso(each.lastSyncAt),
-    lastSyncAt: iso(each.lastSyncAt),
+    lastSync: isoOrNull(each.lastSyncAt),
+    lastSyncAt: isoOrNull(each.lastSyncAt),
     lastHash: each.lastHash ?? null,
     lag: each.lag ?? null,
     schemaVersion: each.schemaVersion ?? null,
@@ -111,9 +109,9 @@ export function nodeJson(
     reliability: trust.reliability,
     connected: each.connected,
     online: each.online,
-    lastContactAt: iso(each.lastContactAt),
+    lastContactAt: isoOrNull(each.lastContactAt),
     listings: each.listings,
-    nextRetryAt: iso(each.nextRetryAt),
+    nextRetryAt: isoOrNull(each.nextRetryAt),
     notCompared: each.notCompared.map((left) => ({ ...left })),
   };
 }

@@ -17,7 +17,7 @@ import { PEER_CODES } from '../problem.ts';
 import { type NodeAdminContext, nodeAdminRoutes } from './node-admin.ts';
 import { quotaJson } from './node-quota.ts';
 import { entryJson, nodeJson, NodeRow, NotCompared, Registered } from './node-rows.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { isoOrNull } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Federation'];
 const email = z
@@ -211,8 +211,6 @@ const withdraw = route('open', {
 const BY_HAND =
   'registered with the operator’s own key; issue one key per node to others: agrinet keys issue --scopes register';
 
-const iso = (ms: number): string | null => (ms === 0 ? null : isoTime(ms));
-
 /** What the registration routes need of the node. */
 export interface RegistrationContext extends NodeAdminContext {
   readonly self: PeerId;
@@ -226,7 +224,7 @@ const healthJson = (each: NodeEntry) => ({
   listings: each.listings,
   transactions: each.transactions,
   users: each.users,
-  lastSync: iso(each.lastSyncAt),
+  lastSync: isoOrNull(each.lastSyncAt),
   ...(each.online ? {} : { error: each.error ?? 'not connected' }),
   ...(each.notCompared.length === 0 ? {} : { notCompared: [...each.notCompared] }),
 });

@@ -9,7 +9,7 @@ import type { Settings } from '../settings.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { loadOrCreatePepper } from './key-pepper.ts';
 import { KeyRing } from './key-ring.ts';
-import { loggedKeys } from './logged-keys.ts';
+import { watchedKeys } from './watched-keys.ts';
 import type { Tokens } from './tokens.ts';
 
 /** Keys and tokens of a node. */
@@ -65,7 +65,14 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
       : (await import('./tokens.ts')).createTokens(settings, { now: cautious, steady, fetch });
   return {
     access: createAuthenticator({ apiKey, pepper, ring, tokens, publicReads, logger }),
-    keys: loggedKeys(ring, logger),
+    keys: watchedKeys(ring, {
+      issued: ({ id, userId, scopes }) => logger.info({ id, userId, scopes }, 'API key issued'),
+      revoked: ({ id, userId }) => logger.info({ id, userId }, 'API key revoked'),
+      revokedWithNode: ({ id, userId }) => logger.info({ id, userId }, 'API key revoked with its node'),
+      rotated({ id, expiresAt: validUntil }, { id: successor, userId }) {
+        logger.info({ id, userId, successor, validUntil }, 'API key rotated');
+      },
+    }),
     isUser: (userId) => tokens !== undefined || ring.isHolder(userId),
     holders: () => ring.holders(),
     reload: () => ring.reload(),

@@ -1,6 +1,7 @@
 import type { Access, Keys } from '../../api/ports/access.ts';
 import type { DeliverableEvent } from '../../api/ports/events.ts';
 import type { AuditEvent } from '../../protocols/audit/chain.ts';
+import { watchedKeys } from '../access/watched-keys.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 /** Callers whose use of today is remembered; one forgotten gets a second line. */
@@ -28,43 +29,17 @@ export function auditedAccess(
         return principal;
       },
     },
-    keys: {
-      list: (query) => keys.list(query),
-      async issue(request) {
-        const issued = await keys.issue(request);
-        record({
-          kind: 'key',
-          actor: issued.userId,
-          subject: issued.id,
-          note: `issued: ${issued.scopes.join()}`,
-        });
-        return issued;
+    keys: watchedKeys(keys, {
+      issued: ({ id, userId, scopes }) =>
+        record({ kind: 'key', actor: userId, subject: id, note: `issued: ${scopes.join()}` }),
+      revoked: ({ id, userId }) => record({ kind: 'key', actor: userId, subject: id, note: 'revoked' }),
+      revokedWithNode({ id, userId }) {
+        record({ kind: 'key', actor: userId, subject: id, note: 'revoked with the node that came with it' });
       },
-      async revoke(which) {
-        const info = await keys.revoke(which);
-        record({ kind: 'key', actor: info.userId, subject: info.id, note: 'revoked' });
-        return info;
+      rotated({ id }, { id: successor, userId }) {
+        record({ kind: 'key', actor: userId, subject: id, note: `replaced by ${successor}` });
       },
-      async revokeAll(roots) {
-        const ended = await keys.revokeAll(roots);
-        for (const { id, userId } of ended)
-          record({
-            kind: 'key',
-            actor: userId,
-            subject: id,
-            note: 'revoked with the node that came with it',
-          });
-        return ended;
-      },
-      async rotate(id, graceSeconds) {
-        const rotated = await keys.rotate(id, graceSeconds);
-        const { issued } = rotated;
-        record({ kind: 'key', actor: issued.userId, subject: id, note: `replaced by ${issued.id}` });
-        return rotated;
-      },
-      validate: (userId, key) => keys.validate(userId, key),
-      purgeExpired: (at) => keys.purgeExpired(at),
-    },
+    }),
   };
 }
 

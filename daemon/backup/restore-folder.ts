@@ -1,6 +1,6 @@
 import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, systemCode } from '../../protocols/errors.ts';
 import type { KeyFiles } from '../../storage/backup/encrypted-keys.ts';
 import { syncFolder } from '../../storage/folder.ts';
 import { RESTORING } from '../../storage/restored.ts';
@@ -97,7 +97,7 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (systemCode(error) === 'ENOENT') return [];
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { Command } from 'commander';
-import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
+import { AgrinetError, errorMessage, systemCode } from '../../protocols/errors.ts';
 import type { DealNote } from '../../protocols/market/deal-note/note.ts';
 import {
   type Finding,
@@ -80,13 +80,13 @@ async function fileText(path: string): Promise<string | undefined> {
     return await boundedText(path);
   } catch (error) {
     if (error instanceof AgrinetError) throw error;
-    const isNowhere = error instanceof Error && 'code' in error && NOWHERE.has(error.code);
+    const isNowhere = NOWHERE.has(systemCode(error));
     if (isNowhere && !LIKE_A_FILE.test(path)) return undefined;
     throw new AgrinetError('usage', `cannot read ${path}: ${errorMessage(error)}`, { cause: error });
   }
 }
 
-const NOWHERE: ReadonlySet<unknown> = new Set(['ENOENT', 'ENAMETOOLONG']);
+const NOWHERE: ReadonlySet<string> = new Set(['ENOENT', 'ENAMETOOLONG']);
 /** No ID has a slash. */
 const LIKE_A_FILE = /\/|\.(?:json|html?)$/;
 

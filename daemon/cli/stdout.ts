@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
+import { AgrinetError, errorMessage, systemCode } from '../../protocols/errors.ts';
 
 const STDOUT = 1;
 /** Between two tries at a pipe that somebody made non-blocking and that is full. */
@@ -21,15 +21,11 @@ export function writeAll(bytes: Uint8Array, write: (bytes: Uint8Array, from: num
     try {
       from += write(bytes, from);
     } catch (error) {
-      if (!isAgain(error))
+      if (systemCode(error) !== 'EAGAIN')
         throw new AgrinetError('output-failed', `the output could not be written: ${errorMessage(error)}`, {
           cause: error,
         });
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, AGAIN_MS);
     }
   }
-}
-
-function isAgain(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EAGAIN';
 }

@@ -1,7 +1,7 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Env, Timer } from '../../protocols/env.ts';
-import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { AgrinetError, errorCode, systemCode } from '../../protocols/errors.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import type { Resolve } from '../checked-lookup.ts';
 import { checkedConnection } from './checked-connection.ts';
@@ -189,7 +189,7 @@ function watch(env: Pick<Env, 'after'>, socket: Socket, origin: string, request:
 /** Only our own messages: errors of the connection may contain what the peer wrote. */
 function told(error: unknown, origin: string): Error {
   if (error instanceof AgrinetError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = systemCode(error);
   if (code.startsWith('HPE_'))
     return new AgrinetError('answer-malformed', `${origin} did not answer with HTTP`, { cause: error });
   if (/CERT|ALTNAME|SELF_SIGNED|ISSUER|^ERR_TLS/.test(code))

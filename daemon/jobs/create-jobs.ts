@@ -67,11 +67,7 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
     },
   };
   const port: JobsPort = {
-    get: (id) => queue.get(id),
-    list: (query) => queue.list(query),
-    retry: (id) => queue.retry(id),
-    counts: () => queue.counts(),
-    health: () => queue.health(),
+    ...queue,
     async enqueueSync(source) {
       if (!(await knowsSource(source)))
         throw new AgrinetError('source-unknown', 'source is not an active registered node with a URL');

@@ -9,7 +9,7 @@ import { withoutPersonal } from '../../protocols/wire/personal.ts';
 import type { StoredKey } from '../../storage/key-table.ts';
 import type { ItemFields } from '../../storage/mirror/types.ts';
 import type { NotificationRow } from '../../storage/notification-table.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { isoOrNull, isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** Digits of a line number behind the milliseconds of a log item's sort key. */
 const LINE_DIGITS = 12;
@@ -18,8 +18,6 @@ const LINE_DIGITS = 12;
 export function fieldsOf(value: object): ItemFields {
   return withoutPersonal(JSON.parse(JSON.stringify(value)) as Record<string, Json>); // what JSON.parse returns is JSON
 }
-
-const iso = (ms: number | undefined): string | null => (ms === undefined || ms === 0 ? null : isoTime(ms));
 
 /** A published trend snapshot; `body` is JSON in a text, as it was signed. */
 export function trendItem(state: RecordState): ItemFields {
@@ -64,8 +62,8 @@ export function nodeItem(
     status,
     kind: own ? 'agrinetd' : 'http',
     ...(own ? { peerId: node.peerId, name: node.name, schemaVersion: node.schemaVersion } : {}),
-    registeredAt: iso(registeredAt),
-    lastSyncAt: iso(lastSyncAt),
+    registeredAt: isoOrNull(registeredAt),
+    lastSyncAt: isoOrNull(lastSyncAt),
   });
 }
 
@@ -78,10 +76,10 @@ export function keyItem(row: StoredKey): ItemFields {
     scopes,
     usageCount,
     replacedBy,
-    issuedAt: iso(row.issuedAt),
-    expiresAt: iso(row.expiresAt),
-    lastUsedAt: iso(row.lastUsedAt),
-    revokedAt: iso(row.revokedAt),
+    issuedAt: isoOrNull(row.issuedAt),
+    expiresAt: isoOrNull(row.expiresAt),
+    lastUsedAt: isoOrNull(row.lastUsedAt),
+    revokedAt: isoOrNull(row.revokedAt),
   });
 }
 

@@ -49,3 +49,8 @@ function within(ms: number): number {
 export function isoDay(ms: number): string {
   return isoTime(ms).slice(0, 10);
 }
+
+/** A time as JSON has it that may be none: null for none, and for 0, which stands for never. */
+export function isoOrNull(ms: number | null | undefined): string | null {
+  return ms ? isoTime(ms) : null;
+}
