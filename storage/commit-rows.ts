@@ -1,5 +1,5 @@
 import type { FeedState } from '../protocols/feed/feed.ts';
-import type { Commit } from '../protocols/ledger/ports.ts';
+import type { Commit, Dropped } from '../protocols/ledger/ports.ts';
 import type { OpRef, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
@@ -101,4 +101,21 @@ export function indexRows(before: RecordState | undefined, after: RecordState): 
       .filter((index) => !oldKeys.includes(index))
       .map((index) => put(fullKey('index', index), EMPTY)),
   ];
+}
+
+/** Takes entries out that are forgotten, and all rows that lead to their ops. */
+export function droppedRows({ entries, ops, gone }: Dropped, numberOf: (ref: OpRef) => number): BatchOp[] {
+  const keys = entries.map(({ feed, entry }) => entryKey(feed.no, entry.header.seq));
+  for (const { ref, key } of ops) {
+    const no = numberOf(ref);
+    keys.push(fullKey('verdicts', refKey(no, ref)));
+    if (key === undefined) {
+      if (ref.channel === 'public') keys.push(checkpointKey(ref));
+      continue;
+    }
+    keys.push(recordOpKey(key, no, ref));
+    // The rows of what it waited for in its channel; others of the kind are removed at the end.
+    if (ref.channel !== 'public' && gone.has(key)) keys.push(fullKey('awaiting', `${ref.channel}\0${key}`));
+  }
+  return keys.map((key) => ({ type: 'del', key }));
 }

@@ -9,6 +9,7 @@ import { newGeneration } from './change-order.ts';
 import { CommitLine } from './commit-line.ts';
 import {
   del,
+  droppedRows,
   EMPTY,
   entryRow,
   erasedRows,
@@ -20,7 +21,6 @@ import {
 } from './commit-rows.ts';
 import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
-import { droppedRows } from './dropped.ts';
 import { closingRows, gapRows, GapTable, sweepingRow } from './gap-table.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import { OpNumbers } from './op-numbers.ts';

@@ -2,11 +2,12 @@ import { pause } from '../../protocols/env.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Database } from '../../storage/database.ts';
 import type { Store } from '../../storage/store.ts';
-import { createGrowth } from '../growth.ts';
 import { definePart, type Face } from '../parts.ts';
 import { StorageGuard } from '../storage-guard.ts';
 import type { WriteRefusal } from '../write-refusal.ts';
 import type { Base } from './base.ts';
+import type { UsageTable } from '../../storage/usage.ts';
+import type { DiskAlarm } from '../alarms.ts';
 
 export interface GuardComponents extends Pick<
   Base,
@@ -91,4 +92,21 @@ export function defineTableCheck({
       },
     };
   });
+}
+
+/** Whose entries have grown most since this was made: at the start of the process. */
+function createGrowth(usage: Pick<UsageTable, 'authors'>, self: string): { most(): DiskAlarm['most'] } {
+  const before = new Map([...usage.authors()].map(([author, { bytes }]) => [author, bytes]));
+  return {
+    most() {
+      const [first] = [...usage.authors()]
+        .map(([author, { bytes }]) => ({
+          author,
+          bytes: bytes - (before.get(author) ?? 0),
+          own: author === self,
+        }))
+        .toSorted((a, b) => b.bytes - a.bytes);
+      return first;
+    },
+  };
 }

@@ -6,10 +6,11 @@ import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
 import { httpNodeStore } from '../../storage/tables.ts';
 import type { SourceKeys } from '../federation/source-keys.ts';
 import { syncSources } from '../federation/sources.ts';
-import { createLeftOut } from '../left-out.ts';
 import { definePart } from '../parts.ts';
 import type { PartList } from '../parts.ts';
 import type { Node } from './running.ts';
+import type { NoteLeftOut } from '../../api/ports/left-out.ts';
+import { errorCode } from '../../protocols/errors.ts';
 
 /** Reads records for those that show them; it leaves out and reports what it cannot read. */
 export function defineReading(parts: PartList, node: Pick<Node, 'db' | 'alarms' | 'logger'>) {
@@ -48,4 +49,21 @@ export function defineSources(
     const list = (): SyncSource[] => syncSources(registry.list(), httpNodes.list());
     return { face: { httpNodes, legacy: new LegacyTable(db), keys, table: sourceTable(db), list } };
   });
+}
+
+/** Records reported one by one; any others are not logged. */
+const TOLD = 1000;
+
+/** Tells of records that lists leave out: each once in the log, and all by one alarm, which the doctor repeats. */
+function createLeftOut(
+  raise: (alarm: { readonly kind: 'record-left-out' }) => void,
+  log: (message: string, fields: Record<string, unknown>) => void,
+): NoteLeftOut {
+  const told = new Set<string>();
+  return ({ key, error }) => {
+    raise({ kind: 'record-left-out' });
+    if (told.has(key) || told.size >= TOLD) return;
+    told.add(key);
+    log('a record is left out of lists', { key, code: errorCode(error), err: error });
+  };
 }

@@ -13,7 +13,6 @@ import { recordsOf, type Wrong } from './check-rows.ts';
 import { checkDigests, checkFeeds } from './check-sums.ts';
 import { SCRUB_LIMITS } from './limits.ts';
 import { Mender } from './mender.ts';
-import { paced } from './pace.ts';
 import {
   figuresOf,
   newPass,
@@ -246,4 +245,22 @@ export class Scrub {
     const wait = (this.#last?.startedAt ?? 0) + SCRUB_LIMITS.everyMs - this.#parts.env.now();
     return Math.min(Math.max(wait, this.#firstMs), SCRUB_LIMITS.everyMs);
   }
+}
+
+/**
+ * Pauses so long that all of it is a small share of a core, by the CPU time that passed while it worked. Of the whole process, since
+ * LevelDB reads on threads of its own.
+ */
+function paced(pause: (ms: number) => Promise<void>): () => Promise<void> {
+  let before = process.cpuUsage();
+  let owed = 0;
+  return async () => {
+    const { user, system } = process.cpuUsage(before);
+    const more = ((user + system) / 1000) * (1 / SCRUB_LIMITS.share - 1);
+    owed = Math.min(owed + more, SCRUB_LIMITS.owedMaxMs);
+    const ms = Math.min(owed, SCRUB_LIMITS.pauseMaxMs);
+    owed -= ms;
+    await pause(ms);
+    before = process.cpuUsage();
+  };
 }
