@@ -24,7 +24,7 @@ import { seededRandom } from '../../support/random.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 /** Small enough for many segments. */
-const SIZES = { sealedAt: 200, largest: 1600 };
+const SIZES = { flushAtListings: 200, largest: 1600 };
 const OWNERS = [1, 2, 3].map((n) => identityFromSeed(new Uint8Array(32).fill(n)).peerId);
 const GOODS = [
   'Maize (white)',
@@ -405,7 +405,7 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
   it('are swept of one owner, and stay as they are where none of it has ended', async () => {
     const SPICES = ['zanzibarspice', 'pembaclove'];
     const [one, other] = OWNERS.map((owner, n) =>
-      Array.from({ length: SIZES.sealedAt }, (_, i) =>
+      Array.from({ length: SIZES.flushAtListings }, (_, i) =>
         plainState(
           recordKey('listings', owner, `n${i}`),
           { type: 'offer', status: 'active', title: i === 40 ? (SPICES[n] ?? '') : 'maize' },
@@ -495,7 +495,7 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
 
   it('are right though listings change at any moment while they are compared', async () => {
     const made = await market();
-    await made.commit(Array.from({ length: SIZES.sealedAt }, (_, i) => named(i, `maize ${i}`)));
+    await made.commit(Array.from({ length: SIZES.flushAtListings }, (_, i) => named(i, `maize ${i}`)));
     await made.index.idle();
     let [calls, changed] = [0, 0];
     for (let moment = 0; ; moment++) {
@@ -512,7 +512,7 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
 
   it('are right though a record cannot be read, or the database fails while they are compared', async () => {
     const made = await market();
-    await made.commit(Array.from({ length: SIZES.sealedAt }, (_, i) => named(i, `maize ${i}`)));
+    await made.commit(Array.from({ length: SIZES.flushAtListings }, (_, i) => named(i, `maize ${i}`)));
     await made.index.idle();
     await made.db.level.batch([put(fullKey('records', named(7, '').key), new Uint8Array([1, 2, 3, 4, 5]))]);
     expect(await problems(made, made.db.level)).toEqual([undefined]);
@@ -580,7 +580,7 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
 
   it('are mended once, however many searches come upon them, and again when that has ended', async () => {
     const made = await market();
-    await made.commit(Array.from({ length: SIZES.sealedAt }, (_, i) => named(i, 'maize')));
+    await made.commit(Array.from({ length: SIZES.flushAtListings }, (_, i) => named(i, 'maize')));
     await made.index.idle();
     const checks = vi.spyOn(SearchIndex.prototype, 'check');
     undo.push(async () => checks.mockRestore());
@@ -596,7 +596,7 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
       expect(answers.every(({ status }) => status === 'rejected')).toBe(true);
       await made.index.idle();
       expect(checks).toHaveBeenCalledTimes(round);
-      expect(await asked()).toHaveLength(SIZES.sealedAt);
+      expect(await asked()).toHaveLength(SIZES.flushAtListings);
     }
   });
 
