@@ -60,7 +60,9 @@ export function hasSeen({ upTo, also }: Seen, { actor, seq, no }: PastChange): b
 
 /** Whether the state holds everything that this change touches, so that its effect can be computed from the two alone. */
 export function isWithinState(state: OpenState, { deps, ops }: Change): boolean {
-  const { heads, rest, erased, unmerged, pending } = state;
+  const { heads, rest, erased, floored, unmerged, pending } = state;
+  // What it depends on or replaces may be part of the floor, which no op holds.
+  if (floored !== undefined) return false;
   if (erased === true || unmerged !== undefined || pending > 0 || rest?.heads !== undefined) return false;
   if (heads.filter((head) => !deps.includes(head)).length >= HOT.heads) return false;
   return ops.every(({ field }) => rest?.values?.[field] === undefined);

@@ -4,6 +4,7 @@ import { digestElement } from '../../../protocols/digest/element.ts';
 import { applyFast } from '../../../protocols/open-dialog/fast-path.ts';
 import type { Floor } from '../../../protocols/open-dialog/floor.ts';
 import { genesisOf } from '../../../protocols/open-dialog/genesis.ts';
+import { isWithinState } from '../../../protocols/open-dialog/late-change.ts';
 import { mergeChanges, visibleAt } from '../../../protocols/open-dialog/merge.ts';
 import { readOp } from '../../../protocols/open-dialog/read-op.ts';
 import {
@@ -132,6 +133,9 @@ test('above a floor, op by op in any order is the evaluation of everything, and 
       taken.push(placed);
       const whole = world.evaluate(taken, made);
       const open = openState(state);
+      // What comes late is not evaluated by the few changes that it names: some of these no op holds.
+      if (open.floored !== undefined && read.reading.kind === 'change')
+        expect(isWithinState(open, read.reading.change), at).toBe(false);
       const verdict = applyFast(open, read, placed, undefined);
       state = verdict === undefined ? stateOf(whole) : open;
       verdicts = verdict === undefined ? [...whole.verdicts] : [...verdicts, verdict];
