@@ -14,8 +14,7 @@ export class OpNumbers {
   #reserved = 0;
 
   async read(level: Level): Promise<void> {
-    const value = await level.get(RESERVED);
-    this.#reserved = value === undefined ? 0 : verifiedJson<number>(RESERVED, value);
+    this.#reserved = await reservedNumbers(level);
     this.#last = Math.max(this.#last, this.#reserved);
   }
 
@@ -29,6 +28,12 @@ export class OpNumbers {
     this.#reserved = this.#last + STEP;
     ops.push(putJson(RESERVED, this.#reserved));
   }
+}
+
+/** The largest number that may have been given. */
+export async function reservedNumbers(level: Level): Promise<number> {
+  const value = await level.get(RESERVED);
+  return value === undefined ? 0 : verifiedJson<number>(RESERVED, value);
 }
 
 export function opNumberBytes(no: number): Uint8Array {

@@ -47,7 +47,10 @@ export async function checkPast(
     const isMissing = isWalked && at.number !== undefined && !rows.has(hash);
     if (isMissing) checked.wrong.push({ table: 'past', kind: 'missing', key: `${key} ${hash}` });
   }
-  if (checked.wrong.some(({ table }) => table === 'past'))
+  // They rest on the numbers of the record's rows, too.
+  if (
+    checked.wrong.some(({ table, kind }) => table === 'past' || (table === 'recordOps' && kind === 'stale'))
+  )
     for (const { full } of rows.values()) checked.mend.push({ type: 'del', key: full });
 }
 

@@ -13,6 +13,7 @@ import type { Store } from '../../storage/store.ts';
 import { draftRecord, NO_CHANGE, readRecordRow, recordRow } from '../../storage/stored-record.ts';
 import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 import { opsInEffect } from '../gap-survey.ts';
+import { wrongNumbers } from './check-numbers.ts';
 import { checkPast } from './check-past.ts';
 import { type DeriveParts, type Derived, deriveRecord } from './derive-record.ts';
 
@@ -69,6 +70,12 @@ export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Ch
   for (const { row, number } of derived.ops)
     if (number === 'damaged') put(checked, { table: 'recordOps', kind: 'damaged', key: row }, EMPTY);
   await checkState(parts, key, derived, checked);
+  const stale = await wrongNumbers(parts.db, derived.ops);
+  checked.wrong.push(...stale);
+  // A change without a number is compared with those that it names, which takes longer and needs no number to be right.
+  if (stale.length > 0)
+    for (const { row, number } of derived.ops)
+      if (typeof number === 'number') checked.mend.push({ type: 'put', key: row, value: EMPTY });
   await checkPast(parts.db, key, derived.ops, checked);
   await checkVerdicts(parts, key, derived, checked);
   await checkLacking(parts, key, derived, checked);

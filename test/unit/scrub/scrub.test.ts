@@ -5,7 +5,11 @@ import { SCRUB_LIMITS } from '../../../daemon/scrub/limits.ts';
 import { Scrub, type ScrubParts } from '../../../daemon/scrub/scrub.ts';
 import { draftEdit, draftFact, draftPrivate } from '../../../protocols/ledger/drafts.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { recordKey } from '../../../protocols/wire/ids.ts';
 import { range } from '../../../storage/keyspace.ts';
+import { opNumberBytes } from '../../../storage/op-numbers.ts';
+import { numberIn } from '../../../storage/past-rows.ts';
+import { withChecksum } from '../../../storage/values.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { serve } from '../../support/loopback-server.ts';
@@ -216,6 +220,47 @@ describe('the scrub in the background', () => {
     const all = await scrub(async () => undefined, Date.now, { opsOfRecord: 21 }).run();
     expect(all.unchecked).toBe(0);
   });
+
+  it('finds numbers that changes cannot have been applied under, whichever they are, and takes them all away', async () => {
+    const few = await openLedgerNode(folder(), identity, merger);
+    undo.push(() => few.close());
+    const own = {
+      db: few.db,
+      store: few.store,
+      alone: (work: () => Promise<void>) => few.ledger.alone(work),
+    };
+    const pass = async (onWrong: ScrubParts['onWrong'] = () => undefined): Promise<object> =>
+      (await scrub(async () => undefined, Date.now, { ...own, onWrong }).run()).wrong;
+    for (let i = 0; i < 7; i++)
+      await few.catalogue.putListing('l1', { type: 'offer', title: `changed ${i}` });
+    const key = recordKey('listings', identity.peerId, 'l1');
+    const rows: [string, Uint8Array][] = [];
+    for await (const row of few.db.level.iterator(range('recordOps', `${key}\0`))) rows.push(row);
+    const numbers = rows.map(([row, value]) => numberIn(row, value) ?? 0);
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+    expect(numbers).toHaveLength(7);
+    const plant = (at: number, number: number): Promise<void> => {
+      const row = rows[at]?.[0] ?? '';
+      return few.db.level.put(row, withChecksum(row, opNumberBytes(number)));
+    };
+    for (const [at, number] of [
+      [6, numbers[5] ?? 0], // given twice
+      [0, numbers[3] ?? 0], // an older change's row, as it was after another's
+      [3, 1],
+      [6, 2 ** 40], // never given
+      [2, 2 ** 40],
+    ] as const) {
+      for (const [row, value] of rows) await few.db.level.put(row, value);
+      expect(await pass()).toEqual({});
+      await plant(at, number);
+      const found: string[] = [];
+      await pass(({ table, kind }) => void found.push(`${table} ${kind}`));
+      expect(new Set(found), `${at} as ${number}`).toEqual(new Set(['recordOps stale']));
+      const left = await Promise.all(rows.map(([row]) => few.db.level.get(row)));
+      expect(left.map((value) => value?.length)).toEqual(rows.map(() => 0));
+      expect(await pass()).toEqual({});
+    }
+  }, 60_000);
 
   it('takes the members of a channel from its creation, however long the channel’s own history is', async () => {
     const writers = [identity.peerId];
