@@ -149,6 +149,8 @@ function limitServer(server: Server, limits: ServerLimits, env: HttpServerOption
     });
     socket.once('close', () => timer.cancel());
   });
+  // 100-continue Node meets by itself; what else a client expects may be ignored (RFC 9110, 10.1.1), and Node's refusal has no body.
+  server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing));
   server.on('connect', (_, socket) => {
     refuse(socket, 'method-refused', 'this is not a proxy');
   });

@@ -18,7 +18,7 @@ export const BODY_LIMITS: BodyLimits = { maxBytes: 256 * 1024, maxDepth: 32, tim
 
 /**
  * Bounds every body that a route reads as JSON or text, when it reads it: a caller whom the route's guard refuses sends in vain. Routes
- * that stream (`c.req.raw.body`) count for themselves. Throws `body-too-large`, `body-too-deep`, `body-slow`.
+ * that stream (`c.req.raw.body`) count for themselves. Throws `body-too-large`, `body-too-deep`, `body-slow`, `body-malformed`.
  */
 export function bodyLimits(env: Pick<Env, 'after'>, limits: BodyLimits = BODY_LIMITS) {
   return createMiddleware<ApiEnv>(async (c, next) => {
@@ -66,7 +66,7 @@ async function whole(c: Context, maxBytes: number): Promise<string> {
   const length = c.req.header('content-length');
   if (length !== undefined && c.req.header('transfer-encoding') === undefined) {
     if (Number(length) > maxBytes) throw tooLarge(maxBytes);
-    return c.req.raw.text();
+    return textOf(await c.req.raw.arrayBuffer());
   }
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -75,7 +75,16 @@ async function whole(c: Context, maxBytes: number): Promise<string> {
     if (bytes > maxBytes) throw tooLarge(maxBytes);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return textOf(Buffer.concat(chunks));
+}
+
+/** Throws `body-malformed`: a body in another encoding would be kept, and signed, with its letters lost. */
+function textOf(bytes: ArrayBuffer | Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new AgrinetError('body-malformed', 'the body is not UTF-8; send it as UTF-8', { cause });
+  }
 }
 
 function tooLarge(maxBytes: number): AgrinetError {

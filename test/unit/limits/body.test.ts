@@ -84,6 +84,18 @@ describe('bodyLimits', () => {
     expect(await codeOf(await post(tooLarge, { 'content-length': '1025' }))).toBe('body-too-large');
   });
 
+  it('takes UTF-8 alone, with and without a length and a byte order mark', async () => {
+    const text = JSON.stringify({ a: 'café' });
+    for (const headers of [{}, { 'content-length': '14' }]) {
+      expect(await (await post(text, headers)).json()).toEqual({ a: 'café' });
+      const latin1 = Buffer.from(text, 'latin1');
+      expect(await codeOf(await post(new Uint8Array(latin1), headers))).toBe('body-malformed');
+      const utf16 = Buffer.from(text, 'utf16le');
+      expect((await post(new Uint8Array(utf16), headers)).status).toBe(400);
+    }
+    expect(await (await post(`\uFEFF${text}`)).json()).toEqual({ a: 'café' });
+  });
+
   it('counts bytes, not characters', async () => {
     expect(await codeOf(await post(JSON.stringify({ a: 'ä'.repeat(600) })))).toBe('body-too-large');
   });

@@ -257,6 +257,12 @@ describe('createHttpServer', () => {
     expect(await line().send('CONNECT evil.example:443 HTTP/1.1\r\nHost: a\r\n\r\n').end()).toBe(405);
     expect(await line().send('GET / HTTP/1.1\r\n\r\n').answer()).toBe(400);
     const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n';
+    const expecting = 'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: ';
+    expect(await line().send(`${expecting}nothing\r\n\r\nab`).answer()).toBe(200);
+    const patient = line().send(`${expecting}100-continue\r\n\r\n`);
+    expect(await patient.answer()).toBe(100);
+    patient.send('ab');
+    await waitFor('the answer', () => patient.text.includes('200 OK'), 5000);
     const upgraded = line().send(upgrade);
     expect(await upgraded.answer()).toBe(200);
     upgraded.socket.destroy();
