@@ -1,7 +1,7 @@
 import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { Caller } from './ports/audit.ts';
-import type { Sees } from './ports/registration.ts';
+import type { Visibility } from './ports/registration.ts';
 import type { RegistrationKey } from '../protocols/registry/registration-key.ts';
 
 /**
@@ -48,7 +48,7 @@ export function isOperator(principal: Principal): boolean {
 }
 
 /** How much a caller may see: the operator everything, everybody else what is public. */
-export function seesOf(principal: Principal): Sees {
+export function visibilityOf(principal: Principal): Visibility {
   return isOperator(principal) ? 'whole' : 'public';
 }
 

@@ -31,7 +31,7 @@ import type { NoteLeftOut } from './ports/left-out.ts';
 import type { MetricsPort } from './ports/metrics.ts';
 import type { MirrorPort } from './ports/mirror.ts';
 import type { QuotaPort } from './ports/quota.ts';
-import type { RegistrationPort, Sees } from './ports/registration.ts';
+import type { RegistrationPort, Visibility } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
 import type { SmsPort } from './ports/sms.ts';
@@ -127,8 +127,8 @@ export interface ApiContext {
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: ErrorCode; readonly message: string } | undefined;
   /** What works only in part, one line each. */
-  degraded(sees: Sees): readonly string[];
-  alarms(sees: Sees): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
+  degraded(sees: Visibility): readonly string[];
+  alarms(sees: Visibility): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
   /** The operator has seen to all of them. How many there were. */
   clearAlarms(): number;
   /** Whether a node is registered here and active. */

@@ -12,7 +12,7 @@ import {
   type NameOf,
   nodesTable,
 } from './page-sections.ts';
-import type { Sees } from './ports/registration.ts';
+import type { Visibility } from './ports/registration.ts';
 import type { TrendReports } from './trend-reports.ts';
 
 /** No script and no further request: a page for a quick look at the node. */
@@ -34,7 +34,7 @@ const NEWEST = 20;
  * The node's one plain page: itself, its nodes and their lag, the digest, price movements, the newest listings; for the operator's key also
  * its jobs, and whatever private channels move.
  */
-export async function page(node: ApiContext, trends: TrendReports, sees: Sees): Promise<string> {
+export async function page(node: ApiContext, trends: TrendReports, sees: Visibility): Promise<string> {
   const me = node.registration.identity();
   const { digest, owners } = node.digest();
   const nodes = await node.registration.nodes(sees);

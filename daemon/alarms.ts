@@ -1,4 +1,4 @@
-import type { Sees } from '../api/ports/registration.ts';
+import type { Visibility } from '../api/ports/registration.ts';
 import { PENDING_SHARE, type Usage } from '../protocols/feed/quota.ts';
 import type { Alarm } from '../protocols/ledger/types.ts';
 import type { Logger } from './logger.ts';
@@ -24,7 +24,7 @@ const PUBLIC: ReadonlySet<AnyAlarm['kind']> = new Set<AnyAlarm['kind']>([
   'mirror-displaced',
   'listener-failed',
   'trends-failed',
-  'rows-mended',
+  'rows-repaired',
   'entries-damaged',
   'commit-failed',
   'tail-lost',
@@ -86,7 +86,7 @@ interface TrendsAlarm {
 
 /** The scrub found stored rows that differ from the feeds. */
 interface ScrubAlarm {
-  readonly kind: 'rows-mended' | 'entries-damaged';
+  readonly kind: 'rows-repaired' | 'entries-damaged';
   readonly table: string;
 }
 
@@ -165,7 +165,7 @@ function textOf(alarm: AnyAlarm): string {
       return 'Trends could not be computed: the thread that computes them died or took too long. The last figures are shown, and the next request tries again. If the log says that memory ran out, the machine has too little of it.';
     case 'record-left-out':
       return 'Stored records cannot be read or shown and are left out of lists; the log names each. Run agrinet scrub to rebuild damaged rows; please report any that are still named afterwards, because that is a bug.';
-    case 'rows-mended':
+    case 'rows-repaired':
       return `Stored rows of ${alarm.table} did not match the feeds and were rebuilt. If it happens again, this machine's disk or memory is failing.`;
     case 'entries-damaged':
       return 'Stored entries cannot be read, and what depends on them is not checked. Stop the node and run agrinet rebuild; peers return what is lost.';
@@ -194,8 +194,8 @@ function grown(most: DiskAlarm['most']): string {
   if (most === undefined || most.bytes < 1024 * 1024)
     return 'No node’s entries have grown since the start: check what else is filling the disk.';
   const whose = most.own ? 'This node itself' : `Node ${most.author}`;
-  const mend = most.own ? '' : `; if you do not want them: agrinet suspend ${most.author}`;
-  return `${whose} has grown most since the start, by ${mebibytes(most.bytes)} MiB of entries${mend}`;
+  const remedy = most.own ? '' : `; if you do not want them: agrinet suspend ${most.author}`;
+  return `${whose} has grown most since the start, by ${mebibytes(most.bytes)} MiB of entries${remedy}`;
 }
 
 function subjectOf(alarm: AnyAlarm): string {
@@ -221,7 +221,7 @@ export function createAlarms(
 ): {
   raise(alarm: AnyAlarm): void;
   /** All of them by default; only the public ones where `sees` says so. */
-  list(sees?: Sees): RaisedAlarm[];
+  list(sees?: Visibility): RaisedAlarm[];
   /** The operator has seen them: they are no longer reported, until one is raised again. Returns how many there were. */
   clear(): number;
   /** How often each kind was raised since the start. */

@@ -51,7 +51,7 @@ export function exitCodeFor(errorCode: string): number {
   return byName.get(errorCode) ?? 1;
 }
 
-/** Codes that starting again cannot mend; the units name the same. */
+/** Codes that starting again cannot fix; the units name the same. */
 export function lastingExitCodes(): number[] {
   return exitCodes.flatMap(([, code, , restart]) => (restart === 'stays' ? [code] : []));
 }

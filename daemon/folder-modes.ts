@@ -15,17 +15,17 @@ const NAMED = 5;
 
 /** What others can read or change in a folder. */
 export interface OpenModes {
-  /** How many were shut; with `mend` false, how many are open. */
+  /** How many were shut; with `fix` false, how many are open. */
   readonly open: number;
   /** The first of those that could not be shut, or were not to be. */
   readonly left: readonly string[];
 }
 
 /**
- * Looks at the modes of DATA_DIR, the database and what belongs to it; with `mend` takes from them whatever group and others may do. Links
+ * Looks at the modes of DATA_DIR, the database and what belongs to it; with `fix` takes from them whatever group and others may do. Links
  * are not followed. A process umask of 077 keeps new files shut; this is for what an older release, a copy or an operator has made.
  */
-export async function shutFolder(dataDir: string, mend: boolean): Promise<OpenModes> {
+export async function shutFolder(dataDir: string, fix: boolean): Promise<OpenModes> {
   if (process.platform === 'win32') return { open: 0, left: [] };
   let open = 0;
   const left: string[] = [];
@@ -35,7 +35,7 @@ export async function shutFolder(dataDir: string, mend: boolean): Promise<OpenMo
     if (stat === undefined || stat.isSymbolicLink()) return;
     if ((stat.mode & OTHERS) !== 0) {
       open += 1;
-      const shut = mend && (stat.mode & STICKY) === 0 && (await shutMode(path, stat.mode));
+      const shut = fix && (stat.mode & STICKY) === 0 && (await shutMode(path, stat.mode));
       if (!shut && left.length < NAMED) left.push(path);
     }
     if (deep && stat.isDirectory())

@@ -1,4 +1,4 @@
-import type { Sees } from '../api/ports/registration.ts';
+import type { Visibility } from '../api/ports/registration.ts';
 import type { ApiContext, KnownPeer, OwnerDigest } from '../api/context.ts';
 import { type Coverage, type NotCompared, notCompared, OWN_COVERAGE } from '../protocols/digest/coverage.ts';
 import { frontierOf } from '../protocols/feed/frontier.ts';
@@ -9,9 +9,9 @@ import type { Node } from './parts/running.ts';
 
 /** What this process knows of its peers, and the digests of what it holds. */
 export interface ReplicationStatus {
-  peer(peer: PeerId, sees: Sees): Omit<PeerStatus, 'transactions'>;
+  peer(peer: PeerId, sees: Visibility): Omit<PeerStatus, 'transactions'>;
   /** Entries that a peer has shown and that are missing here. */
-  lag(peer: string, sees: Sees): number;
+  lag(peer: string, sees: Visibility): number;
   /** Everybody this node knows of: connected, discovered or registered. */
   known(): KnownPeer[];
   digest(): ReturnType<ApiContext['digest']>;
@@ -63,7 +63,7 @@ export function heldPrices({ store }: Pick<Node, 'store'>): HeldPrices {
 function lagOf(
   { identity, store, registry, mycelium }: ReplicationStatusNode,
   peer: string,
-  sees: Sees,
+  sees: Visibility,
 ): number {
   let lag = 0;
   for (const { author, channel, items } of mycelium.frontiers().get(peer) ?? []) {
@@ -83,7 +83,7 @@ function leftOutOf({ mycelium }: ReplicationStatusNode, peer: string): readonly 
 function peerStatus(
   node: ReplicationStatusNode,
   peer: PeerId,
-  sees: Sees,
+  sees: Visibility,
 ): ReturnType<ReplicationStatus['peer']> {
   const { discovery, host, store } = node;
   const found = discovery.peer(peer);

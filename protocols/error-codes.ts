@@ -159,7 +159,7 @@ export const ERROR_CODES = {
   'peer-unreachable': later(502),
   'prefix-malformed': later(502),
   'proof-invalid': later(502),
-  'source-key-needed': refused(502), // only the operator can mend it
+  'source-key-needed': refused(502), // only the operator can fix it
   'source-key-refused': refused(502),
   'stream-truncated': later(502), // whoever sent it was stopped
 

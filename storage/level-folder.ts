@@ -26,7 +26,7 @@ export class LevelFolder implements LevelHome {
     const initialized = await exists(this.#marker);
     return {
       initialized,
-      present: (await exists(join(this.folder, 'CURRENT'))) || (await lacksRoot(this.folder)),
+      present: (await exists(join(this.folder, 'CURRENT'))) || (await isMissingRoot(this.folder)),
     };
   }
 

@@ -9,7 +9,7 @@ import { damaged, isCorruption, isIncomplete, storageError } from './storage-err
 import {
   damagedTables,
   forgetTables,
-  lacksRoot,
+  isMissingRoot,
   liveTables,
   noteTables,
   takeCleanMark,
@@ -26,7 +26,7 @@ export async function openLevel(
 ): Promise<{ level: Level; repaired: boolean }> {
   const wasClean = await takeCleanMark(folder);
   const broken = await damagedTables(folder, wasClean && options.tablesLater === true ? 'touched' : 'all');
-  if (broken.length > 0 || (await lacksRoot(folder))) {
+  if (broken.length > 0 || (await isMissingRoot(folder))) {
     if (!options.mayRepair)
       throw damaged(folder, new Error(`damaged: ${broken.join(', ') || 'CURRENT is gone'}`));
     await refuseLocked(folder);

@@ -42,7 +42,7 @@ async function tablesIn(folder: string): Promise<Map<number, string>> {
 /**
  * There are tables but no file that says which of them make up the database: LevelDB would begin an empty one, and then delete them.
  */
-export async function lacksRoot(folder: string): Promise<boolean> {
+export async function isMissingRoot(folder: string): Promise<boolean> {
   const isRooted = await stat(join(folder, 'CURRENT')).then(
     () => true,
     () => false,

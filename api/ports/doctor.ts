@@ -8,7 +8,7 @@ export interface FindingRow {
   readonly severity: 'error' | 'warning' | 'info';
   readonly subject?: string | undefined;
   readonly message: string;
-  readonly mend: string;
+  readonly remedy: string;
 }
 
 export interface DoctorReport {

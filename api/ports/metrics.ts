@@ -1,4 +1,4 @@
-import type { Sees } from './registration.ts';
+import type { Visibility } from './registration.ts';
 import type { SseWatch } from '../sse.ts';
 
 /** Where the API counts, and what `GET /metrics` answers. None of it may throw into a request, but `text`. */
@@ -12,6 +12,6 @@ export interface MetricsPort {
    * What the caller may see, in the text format of `contentType`: figures that depend on private channels only for those with full
    * access.
    */
-  text(sees: Sees): Promise<string>;
+  text(sees: Visibility): Promise<string>;
   readonly contentType: string;
 }

@@ -45,7 +45,7 @@ export type MirrorStep =
       readonly difference: { readonly table: string; readonly key: readonly string[]; readonly kind: string };
     }
   | { readonly kind: 'foreign' }
-  | { readonly kind: 'mended'; readonly count: number }
+  | { readonly kind: 'repaired'; readonly count: number }
   | {
       readonly kind: 'end';
       readonly summary: {

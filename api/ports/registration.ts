@@ -83,13 +83,13 @@ export interface RegisterRequest {
 }
 
 /** How much is shown of nodes: what is public, or everything that this node's operator may know. */
-export type Sees = 'public' | 'whole';
+export type Visibility = 'public' | 'whole';
 
 /** What the registration routes need of the node. */
 export interface RegistrationPort {
   identity(nonce?: string): NodeIdentityAnswer;
   /** Figures of private channels, `lag` and `transactions`, only for callers with full access. */
-  nodes(sees: Sees): Promise<readonly NodeEntry[]>;
+  nodes(sees: Visibility): Promise<readonly NodeEntry[]>;
   /** Throws `node-unknown`. */
   node(id: string): Promise<PrivateNodeEntry>;
   /** Registers both nodes with one another, or neither. */

@@ -13,7 +13,7 @@ const Finding = z
     severity: z.enum(['error', 'warning', 'info']),
     subject: text('What it is about.').optional(),
     message: text('What is wrong.'),
-    mend: text('Command or setting that fixes it.'),
+    remedy: text('Command or setting that fixes it.'),
   })
   .openapi('Finding');
 const Diagnosis = z

@@ -1,4 +1,4 @@
-import { seesOf } from '../access.ts';
+import { visibilityOf } from '../access.ts';
 import type { MetricsPort } from '../ports/metrics.ts';
 import { media, route, router } from '../route.ts';
 
@@ -15,6 +15,6 @@ const metrics = route('read', {
 /** The figures for Prometheus. */
 export function metricsRoutes({ metrics: port }: { readonly metrics: MetricsPort }) {
   return router().openapi(metrics, async (c) =>
-    c.body(await port.text(seesOf(c.get('principal'))), 200, { 'content-type': port.contentType }),
+    c.body(await port.text(visibilityOf(c.get('principal'))), 200, { 'content-type': port.contentType }),
   );
 }

@@ -143,17 +143,17 @@ export function mirrorRoutes({ mirror, log }: Pick<ApiContext, 'mirror' | 'log'>
     first: IteratorResult<MirrorStep, unknown>,
     steps: AsyncGenerator<MirrorStep>,
   ): AsyncGenerator<Uint8Array> {
-    let mended: number | undefined;
+    let repaired: number | undefined;
     let summary: Extract<MirrorStep, { kind: 'end' }>['summary'] | undefined;
     try {
       for (let step = first; step.done !== true; step = await steps.next()) {
         const { value } = step;
         if (value.kind === 'progress') yield line(value.progress);
         else if (value.kind === 'difference') yield line({ difference: value.difference });
-        else if (value.kind === 'mended') mended = value.count;
+        else if (value.kind === 'repaired') repaired = value.count;
         else if (value.kind === 'end') summary = value.summary;
       }
-      yield line({ finished: true, ...summary, ...(mended === undefined ? {} : { mended }) });
+      yield line({ finished: true, ...summary, ...(repaired === undefined ? {} : { repaired }) });
     } catch (error) {
       const { status, body } = errorAnswer(error);
       if (status === 500 && !isClientGone(error)) log('a check of the mirror failed', { err: error });

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { seesOf } from '../access.ts';
+import { visibilityOf } from '../access.ts';
 import type { ApiContext } from '../context.ts';
 import { json, media, route, router } from '../route.ts';
 import { ErrorCodeJson } from '../problem.ts';
@@ -68,7 +68,7 @@ export function nodeRoutes(node: ApiContext, trends: TrendReports) {
     .openapi(health, (c) => c.json({ status: 'ok' as const }, 200))
     .openapi(ready, (c) => {
       const trouble = node.trouble();
-      const sees = seesOf(c.get('principal'));
+      const sees = visibilityOf(c.get('principal'));
       const alarms = [...node.alarms(sees)];
       if (trouble === undefined)
         return c.json({ status: 'ready' as const, degraded: [...node.degraded(sees)], alarms }, 200);
@@ -78,6 +78,6 @@ export function nodeRoutes(node: ApiContext, trends: TrendReports) {
     .openapi(front, async (c) => {
       c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
       const { page } = await import('../page.ts');
-      return c.html(await page(node, trends, seesOf(c.get('principal'))));
+      return c.html(await page(node, trends, visibilityOf(c.get('principal'))));
     });
 }

@@ -5,7 +5,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { TLS_FINGERPRINT } from '../../protocols/registry/statement.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
-import { isOperator, registrationKey, seesOf } from '../access.ts';
+import { isOperator, registrationKey, visibilityOf } from '../access.ts';
 import type { RecordReader } from '../context.ts';
 import { nodeTemplate, Profile, profileFields, ProfileUpdate } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
@@ -269,7 +269,7 @@ export function registrationRoutes(node: RegistrationContext) {
       return c.json({ ...rest, multiaddrs: [...multiaddrs] }, 200);
     })
     .openapi(nodes, async (c) => {
-      const sees = seesOf(c.get('principal'));
+      const sees = visibilityOf(c.get('principal'));
       const rows = (await registration.nodes(sees)).map(async (each) => {
         const quota = sees === 'whole' ? quotas.of(each.id) : undefined;
         return { ...(await row(each)), ...(quota === undefined ? {} : { quota: quotaJson(quota) }) };
@@ -277,7 +277,7 @@ export function registrationRoutes(node: RegistrationContext) {
       return c.json({ nodes: await Promise.all(rows) }, 200);
     })
     .openapi(status, async (c) => {
-      const federationHealth = (await registration.nodes(seesOf(c.get('principal')))).map(healthJson);
+      const federationHealth = (await registration.nodes(visibilityOf(c.get('principal')))).map(healthJson);
       return c.json({ federationHealth }, 200);
     })
     .route('/', profileRoutes(node))

@@ -164,9 +164,9 @@ function reportText({ findings, checked, unchecked, healthy }: Shown): string {
     if (group.length === 0) return [];
     return [
       chalk.bold(colour(title)),
-      ...group.flatMap(({ check, message, mend }) => [
+      ...group.flatMap(({ check, message, remedy }) => [
         `  ${printable(check)}: ${printable(message, 500)}`,
-        `      ${chalk.dim('→')} ${printable(mend, 300)}`,
+        `      ${chalk.dim('→')} ${printable(remedy, 300)}`,
       ]),
       '',
     ];

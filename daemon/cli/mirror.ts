@@ -54,8 +54,8 @@ export function mirrorCommand(): Command {
     .option('--json', 'print the differences as NDJSON')
     .action(async (options: { json?: true; deleteForeign?: true }) => {
       const body = { deleteForeign: options.deleteForeign === true };
-      const { mended } = await check('/mirror/repair', body, options.json === true);
-      if (options.json !== true) printLine(`Items repaired: ${mended ?? 0}`);
+      const { repaired } = await check('/mirror/repair', body, options.json === true);
+      if (options.json !== true) printLine(`Items repaired: ${repaired ?? 0}`);
     });
   return command;
 }

@@ -55,7 +55,7 @@ export interface Finding {
   readonly subject?: string;
   readonly message: string;
   /** The command or the setting that fixes it. */
-  readonly mend: string;
+  readonly remedy: string;
 }
 
 /** The names in braces of a remedy. */
@@ -88,7 +88,7 @@ export function finding<I extends FindingId>(id: I, { message, subject, values }
     severity,
     message,
     ...(subject === undefined ? {} : { subject }),
-    mend: remedy.replace(/\{(\w+)\}/g, (_, name: string) => fill(name)),
+    remedy: remedy.replace(/\{(\w+)\}/g, (_, name: string) => fill(name)),
   };
 }
 

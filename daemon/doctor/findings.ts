@@ -20,8 +20,8 @@ export function alarmFinding(kind: string): keyof typeof ALARMS | undefined {
 export function findingsTable(): string {
   const kinds: readonly [string, FindingKind][] = Object.entries(FINDINGS);
   const rows = kinds.map(([id, { check, severity, what, remedy, lasting }]) => {
-    const mend = lasting === undefined ? remedy : `${remedy} (it stays: ${lasting})`;
-    return `| \`${id}\` | ${check} | ${severity} | ${what} | ${mend.replaceAll('<', '&lt;')} |`;
+    const text = lasting === undefined ? remedy : `${remedy} (it stays: ${lasting})`;
+    return `| \`${id}\` | ${check} | ${severity} | ${what} | ${text.replaceAll('<', '&lt;')} |`;
   });
   return ['| finding | check | severity | what | fix |', '|---|---|---|---|---|', ...rows].join('\n');
 }

@@ -64,14 +64,14 @@ export async function pullExport(
   }
 }
 
-/** Tried again it would be refused again: only the operator can mend it. */
+/** Tried again it would be refused again: only the operator can remedy it. */
 function keyWanted({ url, key }: Extract<AskedSource, { kind: 'legacy' }>): AgrinetError {
-  const mend = `agrinet nodes add ${url} --key-file <file with the key>`;
+  const remedy = `agrinet nodes add ${url} --key-file <file with the key>`;
   return key === undefined
-    ? new AgrinetError('source-key-needed', `${url} requires an API key: ${mend}`)
+    ? new AgrinetError('source-key-needed', `${url} requires an API key: ${remedy}`)
     : new AgrinetError(
         'source-key-refused',
-        `${url} rejected the API key stored for it; set another one: ${mend}`,
+        `${url} rejected the API key stored for it; set another one: ${remedy}`,
       );
 }
 

@@ -1,4 +1,4 @@
-import type { NodeEntry, PrivateNodeEntry, Sees } from '../../api/ports/registration.ts';
+import type { NodeEntry, PrivateNodeEntry, Visibility } from '../../api/ports/registration.ts';
 import type { NotCompared } from '../../protocols/digest/coverage.ts';
 import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
@@ -29,7 +29,7 @@ export interface SyncStatus {
 }
 
 export interface NodeEntryParts {
-  readonly peerStatus: (peer: PeerId, sees: Sees) => Promise<PeerStatus>;
+  readonly peerStatus: (peer: PeerId, sees: Visibility) => Promise<PeerStatus>;
   readonly syncStatus: (id: string) => Promise<SyncStatus | undefined>;
   /** Which nodes have been heard from lately. */
   readonly reach: Pick<ReachWatch, 'isReached' | 'lastContactAt'>;
@@ -41,7 +41,7 @@ export interface NodeEntryParts {
 export function nodeEntry(
   parts: NodeEntryParts,
   node: RegisteredNode | HttpNode,
-  sees: Sees = 'public',
+  sees: Visibility = 'public',
 ): Promise<NodeEntry> {
   return 'peerId' in node ? peerEntry(parts, node, sees) : httpEntry(parts, node);
 }
@@ -56,7 +56,7 @@ export async function privateEntry(
   return { ...(await nodeEntry(parts, node, 'whole')), contactEmail, tlsFingerprint, multiaddrs, keys };
 }
 
-async function peerEntry(parts: NodeEntryParts, node: RegisteredNode, sees: Sees): Promise<NodeEntry> {
+async function peerEntry(parts: NodeEntryParts, node: RegisteredNode, sees: Visibility): Promise<NodeEntry> {
   const { peerId, status } = node;
   const peer = await parts.peerStatus(peerId, sees);
   const sync = await parts.syncStatus(peerId);

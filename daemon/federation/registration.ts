@@ -4,7 +4,7 @@ import type {
   PrivateNodeEntry,
   RegisterRequest,
   RegistrationPort,
-  Sees,
+  Visibility,
 } from '../../api/ports/registration.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
@@ -92,7 +92,7 @@ class Registrations implements RegistrationPort {
     return { ...answer, proof: base64url(proof) };
   }
 
-  async nodes(sees: Sees): Promise<readonly NodeEntry[]> {
+  async nodes(sees: Visibility): Promise<readonly NodeEntry[]> {
     const { env, registry, httpNodes } = this.#parts;
     const turn = new CpuTurn(env);
     const entries: NodeEntry[] = [];

@@ -18,7 +18,7 @@ export interface JobsParts {
     warn(fields: Record<string, unknown>, message: string): void;
   };
   /** `tellSync` of the notifications. */
-  readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
+  readonly notify: (job: Job, what: 'progress' | 'ended') => Promise<void>;
   /** Whether a node can be synced with; asked before a worker's wish is queued. */
   readonly knowsSource: (id: string) => Promise<boolean> | boolean;
   readonly env: Pick<Env, 'now' | 'monotonic' | 'random' | 'bytes' | 'after'>;
@@ -35,12 +35,12 @@ export interface Jobs {
 
 /** The jobs of a node: one store; without REDIS_URL all done here, with it those of workers handed over through Redis. */
 export async function createJobs(parts: JobsParts): Promise<Jobs> {
-  const { settings, table, env, logger, tell, knowsSource, limits, prefix } = parts;
+  const { settings, table, env, logger, notify: tell, knowsSource, limits, prefix } = parts;
   const onTrouble = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
   const store = await JobStore.open({
     table,
     env,
-    tell,
+    notify: tell,
     onTrouble,
     ...(limits === undefined ? {} : { limits }),
   });

@@ -41,7 +41,7 @@ export interface JobStoreParts {
   /** Its `monotonic` is for what lives in this process only: leases and breakers. */
   readonly env: Pick<Env, 'now' | 'monotonic' | 'random' | 'bytes' | 'after'>;
   /** First news of a job, and its end, each at least once. Must be idempotent. */
-  readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
+  readonly notify: (job: Job, what: 'progress' | 'ended') => Promise<void>;
   /** Errors that no caller can be told of. */
   readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
   readonly limits?: Partial<JobLimits>;
@@ -171,7 +171,7 @@ export class JobStore implements JobAttempts {
     const kept = await this.#save({ ...row, progress: update }, false);
     if (row.progress !== undefined) return;
     await this.#parts
-      .tell(this.#shown(kept), 'progress')
+      .notify(this.#shown(kept), 'progress')
       .catch((error: unknown) =>
         this.#parts.onTrouble('progress could not be told', { job: id, err: error }),
       );
@@ -339,7 +339,7 @@ export class JobStore implements JobAttempts {
 
   #tellEnd(row: JobRow): void {
     const told = this.#parts
-      .tell(this.#shown(row), 'ended')
+      .notify(this.#shown(row), 'ended')
       .then(async () => {
         const current = this.#rows.get(row.id);
         if (current?.attempt === row.attempt && current?.state === row.state)

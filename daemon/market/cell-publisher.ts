@@ -25,7 +25,7 @@ export interface CellPublisherParts {
   /** What was settled, and listed, at this time or later, milliseconds since 1970. */
   readonly quotes: Readonly<Record<CellKind, (since: number) => AsyncIterable<Quote>>>;
   /** Resolves when this node knows what it has published so far. Throws `rejoining`. */
-  readonly mayPromise: () => Promise<void>;
+  readonly awaitFence: () => Promise<void>;
   /** When own entries were last lost here, milliseconds since 1970; undefined for never. */
   readonly lostAt: () => Promise<number | undefined>;
   readonly now: () => number;
@@ -84,7 +84,7 @@ export function createCellPublisher(parts: CellPublisherParts): CellPublisher {
     if (leastTrades === 0) return { week, outcome: 'off', cells: 0 };
     const closing = draftFact(writer, 'price-weeks', { week });
     if (stands(await parts.reader.get(closing.key))) return { week, outcome: 'known', cells: 0 };
-    await parts.mayPromise();
+    await parts.awaitFence();
     const prices = await pricesOf(week);
     const { records } = await ledger.write({
       keys: [closing.key],

@@ -45,9 +45,9 @@ export function startContracts(
     isUser: (userId) => users.isUser(userId),
     bytes: env.bytes,
     now: clock.cautious, // a hold that is ended cannot be begun again
-    mayPromise: async () => {
+    awaitFence: async () => {
       refuseWrongClock(clock.wall()); // what is promised has an end, and is dated
-      await node.rejoin.mayPromise();
+      await node.rejoin.awaitFence();
     },
     onPing: (userId, contract, ping) =>
       events.emit('ping.update', { contractId: publicIdOf(contract), ping: newsOf(ping) }, { userId }),

@@ -1,4 +1,4 @@
-import { AskedThread, type StartAsked } from '../../protocols/asked-thread.ts';
+import { RequestThread, type StartWorker } from '../../protocols/request-thread.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
@@ -14,7 +14,7 @@ export type PriceReply =
   | { readonly failed: string };
 
 /** Starts a thread, or a substitute, that holds prices. The rows of a question are transferred. */
-export type StartPriceWorker = StartAsked<NumberedQuestion, PriceReply>;
+export type StartPriceWorker = StartWorker<NumberedQuestion, PriceReply>;
 
 export interface PriceThreadParts {
   readonly start: StartPriceWorker;
@@ -55,12 +55,12 @@ type Asked = Exclude<PriceQuestion, { readonly ask: 'take' | 'taken' | 'count' |
 export class PriceThread {
   readonly #parts: PriceThreadParts;
   readonly #questions = new SerialQueue();
-  readonly #thread: AskedThread<NumberedQuestion, PriceReply>;
+  readonly #thread: RequestThread<NumberedQuestion, PriceReply>;
   #held: Held | undefined;
 
   constructor(parts: PriceThreadParts) {
     this.#parts = parts;
-    this.#thread = new AskedThread({
+    this.#thread = new RequestThread({
       env: parts.env,
       start: parts.start,
       failed: (how, cause) =>

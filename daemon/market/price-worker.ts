@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import type { AskedAnswer } from '../../protocols/asked-thread.ts';
+import type { WorkerReply } from '../../protocols/request-thread.ts';
 import { errorMessage } from '../../protocols/errors.ts';
 import { PriceQuestions } from './price-questions.ts';
 import type { NumberedQuestion, PriceReply } from './price-thread.ts';
@@ -7,7 +7,7 @@ import type { NumberedQuestion, PriceReply } from './price-thread.ts';
 /** The thread that holds prices in columns, computes their trends, and counts listings. */
 const questions = new PriceQuestions();
 
-function tell(told: AskedAnswer<PriceReply>): void {
+function tell(told: WorkerReply<PriceReply>): void {
   parentPort?.postMessage(told);
 }
 

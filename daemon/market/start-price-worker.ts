@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
-import type { StartAsked } from '../../protocols/asked-thread.ts';
-import { askedWorker, type Posted } from '../asked-worker.ts';
+import type { StartWorker } from '../../protocols/request-thread.ts';
+import { startRequestWorker, type Posted } from '../request-worker.ts';
 import type { NumberedQuestion, PriceReply } from './price-thread.ts';
 
 /** Starts a thread for prices: their reading and counting takes seconds at a million of them. */
-export const startPriceWorker: StartAsked<NumberedQuestion, PriceReply> = (events) =>
-  askedWorker(
+export const startPriceWorker: StartWorker<NumberedQuestion, PriceReply> = (events) =>
+  startRequestWorker(
     new Worker(new URL('./price-worker.ts', import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: 512 },
     }),

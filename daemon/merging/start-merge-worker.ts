@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { MergeRequest } from '../../protocols/open-dialog/merge-questions.ts';
 import type { MergeWorker, MergeWorkerEvents } from '../../protocols/open-dialog/merge-thread.ts';
-import { askedWorker } from '../asked-worker.ts';
+import { startRequestWorker } from '../request-worker.ts';
 
 /** Starts a merging worker on a thread of its own, which a record that is too large for its memory ends and nothing else. */
 export function startMergeWorker(events: MergeWorkerEvents): MergeWorker {
@@ -13,7 +13,7 @@ export function startMergeWorker(events: MergeWorkerEvents): MergeWorker {
 
 /** A thread that speaks as `merge-worker.ts` does. */
 export function mergeWorkerOf(thread: Worker, events: MergeWorkerEvents): MergeWorker {
-  return askedWorker(thread, events, (request) => ({ message: copied(request) }));
+  return startRequestWorker(thread, events, (request) => ({ message: copied(request) }));
 }
 
 /** Of a view the whole entry that it is part of would be sent. */

@@ -2,7 +2,7 @@ import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
-import type { Sees } from '../../api/ports/registration.ts';
+import type { Visibility } from '../../api/ports/registration.ts';
 import { METRICS, type MetricDefinition, type MetricKey } from './metrics-table.ts';
 
 const PUBLIC = Object.values<MetricDefinition>(METRICS).flatMap(({ name, audience }) =>
@@ -26,7 +26,7 @@ export interface Exposition {
   /** Shows values that a part already has: exactly these series of a metric. Counters are given as totals, not as increments. */
   show(key: KeyOf<'counter' | 'gauge'>, figures: Iterable<Figure> | number): void;
   /** What this audience may see: everything, or only the public metrics of the table. */
-  text(sees: Sees): Promise<string>;
+  text(sees: Visibility): Promise<string>;
   readonly contentType: string;
 }
 

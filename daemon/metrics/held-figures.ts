@@ -1,4 +1,4 @@
-import type { Sees } from '../../api/ports/registration.ts';
+import type { Visibility } from '../../api/ports/registration.ts';
 import type { MirrorHealth } from '../doctor/ports.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
 import { standardOutput } from '../logger.ts';
@@ -32,7 +32,7 @@ export function createHeldFigures(
   node: HeldNode,
   parts: HeldParts,
   exposition: Exposition,
-): { refresh(sees: Sees): Promise<void> } {
+): { refresh(sees: Visibility): Promise<void> } {
   const disk = createDiskFigures(node, exposition);
   return {
     async refresh(sees) {
@@ -53,7 +53,7 @@ export function createHeldFigures(
 
 function showFeeds(
   store: Pick<Node['store'], 'feedGroups' | 'digests'>,
-  sees: Sees,
+  sees: Visibility,
   exposition: Exposition,
 ): void {
   const held = { public: { feeds: 0, entries: 0 }, private: { feeds: 0, entries: 0 } };

@@ -1,4 +1,4 @@
-import type { Sees } from '../../api/ports/registration.ts';
+import type { Visibility } from '../../api/ports/registration.ts';
 import { NODE_STATUSES } from '../../protocols/registry/node-status.ts';
 import type { Node } from '../parts/running.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
@@ -16,7 +16,7 @@ export function showPeers(
     readonly replicationStatus: Pick<ReplicationStatus, 'lag'>;
     readonly reach: Pick<ReachWatch, 'isReached'>;
   },
-  sees: Sees,
+  sees: Visibility,
   exposition: Exposition,
 ): void {
   const nodes = registry.list();

@@ -1,4 +1,4 @@
-import type { Sees } from '../../api/ports/registration.ts';
+import type { Visibility } from '../../api/ports/registration.ts';
 import type { MetricsPort } from '../../api/ports/metrics.ts';
 import { createExposition } from './exposition.ts';
 import { createHeldFigures, type HeldNode, type HeldParts } from './held-figures.ts';
@@ -12,10 +12,10 @@ export function startMetrics(node: HeldNode & WatchedNode, parts: HeldParts): Me
   const http = createHttpCounters(exposition);
   countReplication(node, exposition);
   const held = createHeldFigures(node, parts, exposition);
-  const scrapes = new Map<Sees, Promise<string>>();
+  const scrapes = new Map<Visibility, Promise<string>>();
   const queue = new SerialQueue();
 
-  async function scraped(sees: Sees): Promise<string> {
+  async function scraped(sees: Visibility): Promise<string> {
     await held.refresh(sees);
     return exposition.text(sees);
   }

@@ -1,4 +1,4 @@
-import type { Sees } from '../../api/ports/registration.ts';
+import type { Visibility } from '../../api/ports/registration.ts';
 import { type ClientOptions, createTables } from '../../storage/mirror/client.ts';
 import { META } from '../../storage/mirror/holder.ts';
 import { type MirrorLimits, MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
@@ -15,7 +15,7 @@ const ANY_REGION = 'us-east-1';
 export interface RunningMirror extends Pick<Mirror, keyof Mirror> {
   readonly prefix: string;
   /** A line for `/ready` when something works only in part; how many rows that concerns is the operator's. */
-  degraded(sees: Sees): string[];
+  degraded(sees: Visibility): string[];
 }
 
 /** Starts the mirror of a node; undefined when it is off. */

@@ -7,7 +7,7 @@ import { WokenWork } from '../woken-work.ts';
 import type { NoticeHook } from './notice-hooks.ts';
 import type { Notice } from './notice.ts';
 import type { NoticeWriter } from './notice-writer.ts';
-import type { Offer, RecordNotices, Told } from './record-notices.ts';
+import type { Offer, RecordNotices, NoticesOf } from './record-notices.ts';
 import { type WaitingRow, WaitingSteps } from './waiting-steps.ts';
 
 /** Notices due later. */
@@ -174,7 +174,7 @@ export class Follower extends WokenWork {
     }
   }
 
-  #offerOps({ offer }: Told): BatchOp[] {
+  #offerOps({ offer }: NoticesOf): BatchOp[] {
     if (offer === undefined) return [];
     const due = offer.until - Math.min(BEFORE_MS, (offer.until - offer.from) / 4);
     return [this.#parts.table.later(Math.ceil(due), offer.proposal, { offer })];

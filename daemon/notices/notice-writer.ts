@@ -30,7 +30,7 @@ interface Line {
 export interface NoticeWriterParts {
   readonly table: Pick<NotificationTable, 'addAll'>;
   /** Which of these hashes of an event and a user were notified before. */
-  readonly told: (hashes: readonly string[]) => Promise<ReadonlySet<string>>;
+  readonly alreadyNotified: (hashes: readonly string[]) => Promise<ReadonlySet<string>>;
   /** The event log's: numbers events in the batch that `write` makes. */
   readonly keep: (events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>) => Promise<void>;
   /** One synced batch. */
@@ -106,7 +106,7 @@ export class NoticeWriter {
       const line = this.#line(notice);
       if (!lines.has(line.hash)) lines.set(line.hash, line);
     }
-    const told = await this.#parts.told([...lines.keys()]);
+    const told = await this.#parts.alreadyNotified([...lines.keys()]);
     const fresh = [...lines.values()].filter(({ hash }) => !told.has(hash));
     return new Map(fresh.map((line) => [nameOf(line.row), line]));
   }

@@ -1,4 +1,4 @@
-import { isNewsOf } from '../../protocols/market/contract-book/news.ts';
+import { isPingOf } from '../../protocols/market/contract-book/news.ts';
 import type { ContractBook, HeldContract } from '../../protocols/market/contract-book/types.ts';
 import { verifyTransition, type Transition } from '../../protocols/market/contract/statement.ts';
 import type { Conversations } from '../../protocols/market/conversation-types.ts';
@@ -26,7 +26,7 @@ export interface RecordNoticesParts {
 }
 
 /** The result for a record: the notices, and an offer that expires. */
-export interface Told {
+export interface NoticesOf {
   readonly notices: readonly Notice[];
   readonly offer?: Offer;
   /** The contract in which it waits for what it follows. */
@@ -45,7 +45,7 @@ export interface Offer {
   readonly until: number;
 }
 
-const NOBODY: Told = { notices: [] };
+const NOBODY: NoticesOf = { notices: [] };
 
 /** Determines the notices for records in their current state; each contract is read once, so it is used for one batch. */
 export class RecordNotices {
@@ -57,7 +57,7 @@ export class RecordNotices {
   }
 
   /** The notices for the users of this node about a record that arrived at a time. */
-  async of(key: RecordKey, at: number): Promise<Told> {
+  async of(key: RecordKey, at: number): Promise<NoticesOf> {
     const state = await this.#parts.reader.get(key);
     if (!isLive(state)) return NOBODY;
     switch (parseRecordKey(key)?.collection ?? '') {
@@ -77,7 +77,7 @@ export class RecordNotices {
   }
 
   /** That an offer ends, while it is open. */
-  async ofOffer({ contract, proposal, userId, until }: Offer, at: number): Promise<Told> {
+  async ofOffer({ contract, proposal, userId, until }: Offer, at: number): Promise<NoticesOf> {
     const held = await this.#contract(contract);
     const steps = held?.statements.map(({ transition }) => transition) ?? [];
     const step = steps.find((each) => each.hash === proposal);
@@ -99,7 +99,7 @@ export class RecordNotices {
     };
   }
 
-  async #ofStep({ channel, view }: RecordState, at: number): Promise<Told> {
+  async #ofStep({ channel, view }: RecordState, at: number): Promise<NoticesOf> {
     const step = statementIn(view['statement']);
     const held = await this.#contract(channel as RecordKey); // a fact of a contract's channel
     if (step === undefined || held === undefined || step.contract !== held.contract.key) return NOBODY;
@@ -135,9 +135,9 @@ export class RecordNotices {
     return { notices, movedOn, offer };
   }
 
-  async #ofPing(state: RecordState, at: number): Promise<Told> {
+  async #ofPing(state: RecordState, at: number): Promise<NoticesOf> {
     const held = await this.#contract(state.channel as RecordKey); // a fact of a contract's channel
-    if (held === undefined || !isNewsOf(held, state)) return NOBODY;
+    if (held === undefined || !isPingOf(held, state)) return NOBODY;
     const { status, percentComplete, from } = state.view;
     const progress = [shortly(status), typeof percentComplete === 'number' ? `${percentComplete} %` : '']
       .filter((part) => part !== '')
@@ -154,7 +154,7 @@ export class RecordNotices {
     });
   }
 
-  async #ofMessage({ key, channel, view }: RecordState, at: number): Promise<Told> {
+  async #ofMessage({ key, channel, view }: RecordState, at: number): Promise<NoticesOf> {
     const conversation = await this.#parts.conversations.find({ operator: true }, publicIdOf(channel));
     const { from } = view;
     if (conversation === undefined || !conversation.participants.includes(String(from))) return NOBODY;
@@ -170,7 +170,7 @@ export class RecordNotices {
     });
   }
 
-  async #ofRating(state: RecordState, at: number): Promise<Told> {
+  async #ofRating(state: RecordState, at: number): Promise<NoticesOf> {
     const { problem, contract, from, to, score } = this.#parts.ratings.read(state);
     if (problem !== null) return NOBODY;
     const held = await this.#contract(contract as RecordKey); // a rating without a problem names one
@@ -189,7 +189,7 @@ export class RecordNotices {
   }
 
   /** What one side of a rating says about it, for the other. */
-  async #ofNote({ key, view, created }: RecordState, at: number): Promise<Told> {
+  async #ofNote({ key, view, created }: RecordState, at: number): Promise<NoticesOf> {
     const note = readNote(key, view, created[0]);
     const state = note.problem === null ? await this.#parts.reader.get(note.rating as RecordKey) : undefined; // as read
     if (!isLive(state) || note.kind === null) return NOBODY;
@@ -218,7 +218,7 @@ export class RecordNotices {
     });
   }
 
-  #tell(users: readonly string[], notice: Omit<Notice, 'userId'>): Told {
+  #tell(users: readonly string[], notice: Omit<Notice, 'userId'>): NoticesOf {
     return { notices: users.map((userId) => ({ ...notice, userId })) };
   }
 

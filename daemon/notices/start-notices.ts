@@ -52,7 +52,7 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
   const languages = await readTexts();
   const writer = new NoticeWriter({
     table,
-    told: (hashes) => alreadyNotified(db, hashes),
+    alreadyNotified: (hashes) => alreadyNotified(db, hashes),
     keep: (drafts, write) => events.keep(drafts, write),
     batch: (ops) => db.batch(ops, true),
     languages,

@@ -110,7 +110,7 @@ function callerPorts(
     keys: {
       ...keys,
       async rotate(id, graceSeconds) {
-        await rejoin.mayPromise();
+        await rejoin.awaitFence();
         return keys.rotate(id, graceSeconds);
       },
     },

@@ -43,7 +43,7 @@ export function defineJobs(
         table: openJobTable<JobRow>(db),
         env,
         logger,
-        tell: (job, what) => {
+        notify: (job, what) => {
           if (job.state === 'dead')
             logger.warn({ job: job.id, key: job.key, error: job.error }, 'a job is dead; see agrinet jobs');
           return notifications.face.tellSync(job, what);

@@ -1,4 +1,4 @@
-import type { Sees } from '../../api/ports/registration.ts';
+import type { Visibility } from '../../api/ports/registration.ts';
 import { createNonces } from '../../protocols/registry/nonces.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { nonceStore } from '../../storage/tables.ts';
@@ -94,7 +94,7 @@ function ownAddress(
 /** Counts the public trades, and for the operator the trades of this node's users with that node. */
 async function peerStatusOf(
   peer: PeerId,
-  sees: Sees,
+  sees: Visibility,
   { replicationStatus, market }: RegistrationComponents,
 ): Promise<PeerStatus> {
   const [ratings, contracts] = [market.ratings.face, market.contracts.face];

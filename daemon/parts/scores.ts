@@ -127,7 +127,7 @@ function defineCells(node: ScoresNode, { audited, reader, contracts }: ScoresCom
           traded: (since) => settledTrades(contracts.face, self, since),
           asking: (since) => askingPrices(reader.face, self, since),
         },
-        mayPromise: () => rejoin.mayPromise(),
+        awaitFence: () => rejoin.awaitFence(),
         lostAt: () => lostAt(db, clock.cautious()),
         env,
         now: clock.cautious, // a week that is closed too early loses its last trades

@@ -40,9 +40,9 @@ export function defineScrub(
       merges,
       search: search.face.index,
       alone: (work) => ledger.alone(work),
-      onMended: hooks.repaired.emit,
-      onWrong: ({ table }, mended) =>
-        alarms.raise({ kind: mended ? 'rows-mended' : 'entries-damaged', table }),
+      onRepaired: hooks.repaired.emit,
+      onWrong: ({ table }, repaired) =>
+        alarms.raise({ kind: repaired ? 'rows-repaired' : 'entries-damaged', table }),
       log: (message, fields) => logger.error(fields, message),
       env,
     });

@@ -37,7 +37,7 @@ interface Reach {
   /** How the last question ended; undefined before the first one. */
   answered: boolean | undefined;
   /** What was last reported about it. */
-  told: 'nothing' | 'reached' | 'lost';
+  reported: 'nothing' | 'reached' | 'lost';
 }
 
 /** Made by `emptyReach`, changed only by `round`, `contact` and `probed`. */
@@ -91,7 +91,7 @@ export function probed(
 function lostWait(state: ReachState, reach: Reach, now: number, random: number): number {
   const { lostProbeMs, lostShare, perLostMs } = REACH_LIMITS;
   let lost = 0;
-  for (const { told } of state.nodes.values()) if (told === 'lost') lost++;
+  for (const { reported } of state.nodes.values()) if (reported === 'lost') lost++;
   const silent = now - (reach.lastContactAt ?? reach.firstSeenAt);
   const wait = Math.min(silent * lostShare, lost * perLostMs);
   return wait <= lostProbeMs ? lostProbeMs : Math.max(lostProbeMs, wait * (0.5 + random / 2));
@@ -109,12 +109,12 @@ export function round(state: ReachState, nodes: readonly WatchedNode[], now: num
     const reach = seen(state, node, now);
     const reached = isReached(state, node.id, now);
     const over = now - (reach.lastContactAt ?? reach.firstSeenAt) >= REACH_LIMITS.lostMs;
-    if (over && reach.told !== 'lost') {
-      reach.told = 'lost';
+    if (over && reach.reported !== 'lost') {
+      reach.reported = 'lost';
       lost.push(node.id);
     } else if (reached) {
-      if (reach.told === 'lost') back.push(node.id);
-      reach.told = 'reached';
+      if (reach.reported === 'lost') back.push(node.id);
+      reach.reported = 'reached';
     }
     if (!node.connected && node.hasUrl && !reach.probing && now >= reach.nextProbeAt)
       due.push({
@@ -133,7 +133,7 @@ function newReach(now: number, lastContactAt: number | undefined): Reach {
     nextProbeAt: now,
     probing: false,
     answered: undefined,
-    told: 'nothing',
+    reported: 'nothing',
   };
 }
 

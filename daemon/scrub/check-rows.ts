@@ -27,7 +27,7 @@ export interface Wrong {
 /** What is wrong with some rows, how to repair them, and the records to check once that is done. */
 export interface Checked {
   readonly wrong: Wrong[];
-  readonly mend: BatchOp[];
+  readonly repairs: BatchOp[];
   readonly again: RecordKey[];
   /** Records in their correct state: others may have read them wrong. */
   readonly states: RecordState[];
@@ -40,7 +40,7 @@ export interface CheckParts extends DeriveParts {
 }
 
 const EMPTY = new Uint8Array(0);
-const nothing = (): Checked => ({ wrong: [], mend: [], again: [], states: [] });
+const nothing = (): Checked => ({ wrong: [], repairs: [], again: [], states: [] });
 
 /** Rows of which only the checksum of the value is verified: undefined for missing ones. */
 function opened<T>(
@@ -105,31 +105,31 @@ async function checkState(
     checked.states.push(state);
     put(checked, { table: 'records', kind, key: full }, recordRow(full, draftRecord(state), change));
     if (isPublic)
-      checked.mend.push({
+      checked.repairs.push({
         type: 'put',
         key: fullKey('changes', numberKey(change, 12)),
         value: Buffer.from(key),
       });
   }
-  const isMended = checked.wrong.some(({ table }) => table === 'records');
+  const isRepaired = checked.wrong.some(({ table }) => table === 'records');
   if (stored !== undefined && stored.change !== NO_CHANGE)
-    await checkChange(db, key, stored.change, isMended, checked);
+    await checkChange(db, key, stored.change, isRepaired, checked);
   await checkIndexes(db, state, stored?.state, checked);
 }
 
-/** The place in the order of changes: there, and of no other record. When the record is mended it has a new one. */
+/** The place in the order of changes: there, and of no other record. When the record is repaired it has a new one. */
 async function checkChange(
   db: CheckParts['db'],
   key: RecordKey,
   change: number,
-  isMended: boolean,
+  isRepaired: boolean,
   checked: Checked,
 ): Promise<void> {
   const full = fullKey('changes', numberKey(change, 12));
   const value = await db.level.get(full);
   const isOurs = value !== undefined && Buffer.from(value).toString() === key;
-  if (isMended && isOurs) checked.mend.push({ type: 'del', key: full });
-  else if (!isMended && !isOurs)
+  if (isRepaired && isOurs) checked.repairs.push({ type: 'del', key: full });
+  else if (!isRepaired && !isOurs)
     put(
       checked,
       { table: 'changes', kind: value === undefined ? 'missing' : 'stale', key: full },
@@ -300,13 +300,13 @@ function isEmpty(key: RecordKey, state: RecordState): boolean {
 
 function put(checked: Checked, wrong: Wrong, value: Uint8Array): void {
   checked.wrong.push(wrong);
-  checked.mend.push({ type: 'put', key: wrong.key, value });
+  checked.repairs.push({ type: 'put', key: wrong.key, value });
 }
 
 function surplus(checked: Checked, table: SublevelName, key: string): void {
-  if (checked.mend.some((op) => op.key === key)) return;
+  if (checked.repairs.some((op) => op.key === key)) return;
   checked.wrong.push({ table, kind: 'surplus', key });
-  checked.mend.push({ type: 'del', key });
+  checked.repairs.push({ type: 'del', key });
 }
 
 function compare(

@@ -7,7 +7,7 @@ import { SCRUB_LIMITS } from './limits.ts';
 import type { ScrubParts } from './scrub.ts';
 
 type Parts = Pick<ScrubParts, 'db' | 'store' | 'alone'>;
-type Found = (wrong: Wrong, mended: boolean) => void;
+type Found = (wrong: Wrong, repaired: boolean) => void;
 
 /** The heads of feeds in this process: those on disk were read at its start. */
 export async function checkFeeds({ db, store, alone }: Parts, found: Found): Promise<void> {

@@ -34,8 +34,8 @@ export interface ScrubParts {
   /** Runs work between two commits. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
   /** Records that were derived again. */
-  readonly onMended: (states: readonly RecordState[]) => void;
-  readonly onWrong: (wrong: Wrong, mended: boolean) => void;
+  readonly onRepaired: (states: readonly RecordState[]) => void;
+  readonly onWrong: (wrong: Wrong, repaired: boolean) => void;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly env: Pick<Env, 'now' | 'after'>;
   /** Ops of a record that are derived at most; for tests. */
@@ -56,7 +56,7 @@ interface Walk {
 /** Compares stored rows with the feeds, in both directions, while the node runs, and recreates what differs. */
 export class Scrub {
   readonly #parts: ScrubParts;
-  readonly #mender: Mender;
+  readonly #repairer: Repairer;
   readonly #firstMs: number;
   readonly #counts = new Map<string, number>();
   #pass: Pass | undefined;
@@ -69,9 +69,9 @@ export class Scrub {
   constructor(parts: ScrubParts) {
     this.#parts = parts;
     this.#firstMs = parts.firstMs ?? SCRUB_LIMITS.firstMs;
-    this.#mender = new Mender(
+    this.#repairer = new Repairer(
       { opsOfRecord: SCRUB_LIMITS.opsOfRecord, ...parts },
-      (wrong, mended) => this.#found(wrong, mended),
+      (wrong, repaired) => this.#found(wrong, repaired),
       (key) => this.#tooLong(key),
     );
   }
@@ -139,19 +139,19 @@ export class Scrub {
     const records = new Set<RecordKey>();
     for await (const key of db.level.keys(range('entries', numberKey(no)))) {
       if (this.#stopping.signal.aborted) return;
-      await this.#mender.entry(key);
+      await this.#repairer.entry(key);
       for (const record of await recordsOf({ db }, key)) records.add(record);
       await pause(env, 0);
     }
     for (const key of records) {
-      await this.#mender.record(key);
+      await this.#repairer.record(key);
       await pause(env, 0);
     }
   }
 
   async #onePass(walk: Walk): Promise<ScrubPass> {
     const { env } = this.#parts;
-    const found = (wrong: Wrong, mended: boolean): void => this.#found(wrong, mended);
+    const found = (wrong: Wrong, repaired: boolean): void => this.#found(wrong, repaired);
     const pass = (this.#pass ??= newPass(env.now()));
     for (const phase of PHASES.slice(PHASES.indexOf(pass.phase))) {
       if (phase !== pass.phase) Object.assign(pass, { phase, after: '' });
@@ -181,7 +181,7 @@ export class Scrub {
       const keys = await rows.all();
       const end = keys.at(-1);
       if (end === undefined) return;
-      for (const key of keys) await this.#mender.key(phase, key);
+      for (const key of keys) await this.#repairer.key(phase, key);
       pass.after = end;
       pass.rows += keys.length;
       onProgress(pass.rows);
@@ -190,15 +190,15 @@ export class Scrub {
     }
   }
 
-  #found(wrong: Wrong, mended: boolean): void {
+  #found(wrong: Wrong, repaired: boolean): void {
     this.#counts.set(wrong.table, (this.#counts.get(wrong.table) ?? 0) + 1);
     if (this.#pass !== undefined) {
       this.#pass.wrong[wrong.table] = (this.#pass.wrong[wrong.table] ?? 0) + 1;
-      if (!mended) this.#pass.beyond++;
+      if (!repaired) this.#pass.beyond++;
     }
     if (this.#named++ < SCRUB_LIMITS.named)
-      this.#parts.log('a stored row differs from the feeds', { ...wrong, mended });
-    this.#parts.onWrong(wrong, mended);
+      this.#parts.log('a stored row differs from the feeds', { ...wrong, repaired });
+    this.#parts.onWrong(wrong, repaired);
   }
 
   #tooLong(key: RecordKey): void {

@@ -4,7 +4,7 @@ import type { ListingQuery } from '../../api/listing-query.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
-import type { Held } from '../../storage/search/meets.ts';
+import type { Held } from '../../storage/search/match.ts';
 import type { ChangedListingRows, ChangedListings, WantTable } from '../../storage/want-table.ts';
 import { WantIndex } from './want-index.ts';
 import { oneChange } from '../write-refusal.ts';

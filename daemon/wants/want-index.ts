@@ -105,7 +105,7 @@ export class WantIndex<W extends Wanted> {
   *matching(held: Held, counts: (want: W) => boolean = () => true): Generator<W> {
     for (const want of this.candidates(held)) {
       const asked = counts(want) ? this.#wants.get(want)?.asked : undefined;
-      if (asked !== undefined && meets(held, asked)) yield want;
+      if (asked !== undefined && isMatch(held, asked)) yield want;
     }
   }
 

@@ -70,7 +70,7 @@ export interface Entry {
   /** How long the wait up to `nextTryAt` was. */
   wait: number;
   /** The peer has been heard from: its dial goes before all others. */
-  heard: boolean;
+  heardFrom: boolean;
 }
 
 interface Link {
@@ -204,7 +204,7 @@ function dialFailed(
   entry.tries++;
   entry.outageSince ??= now;
   // what was heard meanwhile may have other addresses than this dial has tried
-  const outage = entry.heard ? 0 : now - entry.outageSince;
+  const outage = entry.heardFrom ? 0 : now - entry.outageSince;
   retryIn(entry, backoff(outage, random(), absentOf(state)), now);
   const tired = entry.target.kind === 'candidate' && entry.tries >= SUPERVISOR_LIMITS.candidateTries;
   if (forGood || tired) state.entries.delete(key);
@@ -221,13 +221,13 @@ function add(state: SupervisorState, target: Target, now: number): void {
     outageSince: now,
     nextTryAt: now,
     wait: SUPERVISOR_LIMITS.backoffMinMs,
-    heard: false,
+    heardFrom: false,
   });
 }
 
 function heard(entry: Entry, now: number): void {
   entry.nextTryAt = Math.min(entry.nextTryAt, now);
-  entry.heard = true;
+  entry.heardFrom = true;
 }
 
 /** How many of those that are redialled for ever are not connected. */
@@ -300,7 +300,7 @@ function opened(state: SupervisorState, id: string, peerId: string, now: number,
     if (entry.target.kind === 'candidate' || isConnected(state, entry.peerId)) continue;
     if ((entry.outageSince ?? now) < lostAt - SUPERVISOR_LIMITS.togetherMs) continue;
     entry.nextTryAt = Math.min(entry.nextTryAt, now + random() * SUPERVISOR_LIMITS.spreadMs);
-    entry.heard = true;
+    entry.heardFrom = true;
   }
 }
 
@@ -312,7 +312,7 @@ function closed(state: SupervisorState, id: string, now: number, random: () => n
   const stable = now - link.openedAt >= SUPERVISOR_LIMITS.stableMs;
   for (const entry of entriesOf(state, link.peerId)) {
     if (stable || entry.outageSince === undefined) entry.outageSince = now;
-    entry.heard = stable;
+    entry.heardFrom = stable;
     // at once after a connection that had lasted, a little apart so that both sides do not dial in the same instant
     retryIn(entry, stable ? random() * 250 : backoff(now - entry.outageSince, random()), now);
   }

@@ -72,7 +72,8 @@ function decideDials(state: SupervisorState, now: number): SupervisorEffects['di
   // If something due finds no free dial, it is checked again at once.
   state.idleUntil = due.length > 0 ? now : next;
   due.sort(
-    (a, b) => Number(b.heard) - Number(a.heard) || rank(a) - rank(b) || overdue(b, now) - overdue(a, now),
+    (a, b) =>
+      Number(b.heardFrom) - Number(a.heardFrom) || rank(a) - rank(b) || overdue(b, now) - overdue(a, now),
   );
 
   const dials: SupervisorEffects['dials'][number][] = [];
@@ -92,7 +93,7 @@ function decideDials(state: SupervisorState, now: number): SupervisorEffects['di
     }
     dialing++;
     entry.dialing = true;
-    entry.heard = false;
+    entry.heardFrom = false;
     dials.push({ key: keyOf(entry.target), target: entry.target, attempt: entry.tries });
   }
   return dials;

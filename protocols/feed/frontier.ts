@@ -106,11 +106,11 @@ export function isWhole(feeds: readonly FeedState[]): boolean {
 
 /** True when something is missing here: a peer's frontier of one author and channel shows it, or a held header names it. */
 export function isBehind(feeds: readonly FeedState[], theirs: readonly FrontierItem[]): boolean {
-  return lacksShown(feeds, theirs) || missingEpochs(feeds).length > 0;
+  return isMissingShown(feeds, theirs) || missingEpochs(feeds).length > 0;
 }
 
 /** True when a peer's frontier of one author and channel shows something that is not held here. */
-export function lacksShown(feeds: readonly FeedState[], theirs: readonly FrontierItem[]): boolean {
+export function isMissingShown(feeds: readonly FeedState[], theirs: readonly FrontierItem[]): boolean {
   const held = new Map(feeds.map((feed) => [feed.epoch, feed]));
   for (const item of theirs) {
     const mine = held.get(item.epoch);

@@ -35,7 +35,7 @@ export class Intake {
   #freshBytes = 0;
   readonly forks: { readonly entry: Entry; readonly held: Entry }[] = [];
   /** Erasures that prove accepted entries. */
-  readonly words = new Map<string, Erasure>();
+  readonly erasures = new Map<string, Erasure>();
 
   constructor(parts: IntakeParts, turn: Turn) {
     this.#parts = parts;
@@ -71,7 +71,7 @@ export class Intake {
     // A gap would be requested, only for the entries to be refused again.
     if (isNew && this.#isOverQuota(entry)) return { kind: 'ignore', code: 'author-over-quota', entry };
     if (verdict.kind !== 'accept') return { ...verdict, entry };
-    for (const erasure of told) this.words.set(erasure.id, erasure);
+    for (const erasure of told) this.erasures.set(erasure.id, erasure);
     return { kind: 'accept', entry: await this.#accept(entry, feed, known) };
   }
 

@@ -95,7 +95,7 @@ export class Receiver {
       if (result.kind === 'reject') left.length = 0;
       if (turn.isOver()) await turn.next();
       if (result.kind !== 'accept' || result.entry === undefined) continue;
-      await effects.takeEntry(result.entry, lackingOps(ledger.store, result.entry), next.read.op);
+      await effects.takeEntry(result.entry, missingOps(ledger.store, result.entry), next.read.op);
       ops += result.entry.header.n;
       if (ops >= LIMITS.entryOps) break;
     }
@@ -171,7 +171,7 @@ async function readAll(
 }
 
 /** Of an entry that comes again after it was forgotten, ops that were kept have had their effect all along. */
-function lackingOps(store: LedgerStore, { author, header }: Entry): (index: number) => boolean {
+function missingOps(store: LedgerStore, { author, header }: Entry): (index: number) => boolean {
   const feed = store.feed(author, header.channel, header.epoch);
   const gap = feed && store.gap(feed.no);
   return (index) => !isKept(gap, header.seq, index);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { compareByTime, type HeldPrice } from './trend-snapshot.ts';
-import { inStrength, type PricePoint, signalOf, type TrendQuery, type TrendReport } from './trends.ts';
+import { byStrength, type PricePoint, signalOf, type TrendQuery, type TrendReport } from './trends.ts';
 
 /** Rows of one block of columns. */
 const BLOCK = 16_384;
@@ -150,7 +150,7 @@ export class PriceTable {
     if (lines.length > 0) hash.update(`${lines.join('\n')}\n`);
     // One good after the other: never are all prices there as objects.
     const signals = [...byGood.values()].flatMap((some) => signalOf([...this.prices(some)], query) ?? []);
-    return { signals: inStrength(signals, asOf), asOf, prices: rows.length, inputs: hash.digest('hex') };
+    return { signals: byStrength(signals, asOf), asOf, prices: rows.length, inputs: hash.digest('hex') };
   }
 
   /** Rows that a query covers and that are current (`currentPrices`). */

@@ -130,7 +130,7 @@ export function clausesOf(q: string): Clause[] {
 }
 
 /** Whether words match a clause. */
-export function fulfils(words: ReadonlySet<string>, { any, prefix }: Clause): boolean {
+export function matchesClause(words: ReadonlySet<string>, { any, prefix }: Clause): boolean {
   return (
     any.some((all) => all.every((word) => words.has(word))) ||
     (prefix !== undefined && [...words].some((word) => word.startsWith(prefix)))

@@ -96,7 +96,7 @@ export function trendsOf(prices: Iterable<PricePoint>, query: TrendQuery): Trend
   const goods = group(chosen, (p) => JSON.stringify([p.commodity, p.unit, p.currency, p.priceType, p.kind]));
   const signals = [...goods.values()].flatMap((points) => signalOf(points, query) ?? []);
   return {
-    signals: inStrength(signals, asOf),
+    signals: byStrength(signals, asOf),
     asOf,
     prices: chosen.length,
     inputs: inputsDigest(chosen.map(({ id }) => id)),
@@ -104,7 +104,7 @@ export function trendsOf(prices: Iterable<PricePoint>, query: TrendQuery): Trend
 }
 
 /** The strongest first, behind them those of one or two markets, and behind all goods without a new price for half a year. */
-export function inStrength(signals: readonly TrendSignal[], asOf: string | null): TrendSignal[] {
+export function byStrength(signals: readonly TrendSignal[], asOf: string | null): TrendSignal[] {
   const stale = (signal: TrendSignal): number =>
     Date.parse(asOf ?? signal.asOf) - Date.parse(signal.asOf) > STALE * DAY ? 1 : 0;
   const name = (s: TrendSignal): string => [s.commodity, s.unit, s.currency, s.priceType, s.kind].join('\0');

@@ -1,4 +1,4 @@
-import { lacksShown } from '../feed/frontier.ts';
+import { isMissingShown } from '../feed/frontier.ts';
 import type { FeedName } from '../ledger/types.ts';
 import type { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -84,6 +84,6 @@ export class OwedFeeds {
 
   /** What a held header names and nobody has does not count: this is about what the peer can return. */
   #lacks({ author, channel, items }: FrontierGroup): boolean {
-    return lacksShown(this.#parts.source.feeds(author, channel), items);
+    return isMissingShown(this.#parts.source.feeds(author, channel), items);
   }
 }

@@ -1,4 +1,4 @@
-import { AskedThread, type StartAsked } from '../asked-thread.ts';
+import { RequestThread, type StartWorker } from '../request-thread.ts';
 import type { Env } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { FeedName } from '../ledger/types.ts';
@@ -8,7 +8,7 @@ import type { RangeItem } from './range-item.ts';
 import type { Reading, ReadingRequest } from './range-readings.ts';
 
 /** The real one is `daemon/reading/start-reading-worker.ts`. */
-export type StartReadingWorker = StartAsked<ReadingRequest, Reading>;
+export type StartReadingWorker = StartWorker<ReadingRequest, Reading>;
 
 /** Times in milliseconds, sizes in bytes. A test has others. */
 export interface ReadingLimits {
@@ -39,14 +39,14 @@ export interface RangeReaderParts {
 export class RangeReader {
   readonly #env: RangeReaderParts['env'];
   readonly #limits: ReadingLimits;
-  readonly #thread: AskedThread<ReadingRequest, Reading>;
+  readonly #thread: RequestThread<ReadingRequest, Reading>;
   #no = 0;
   #isStopped = false;
 
   constructor({ env, start, limits = READING_LIMITS }: RangeReaderParts) {
     this.#env = env;
     this.#limits = limits;
-    this.#thread = new AskedThread({
+    this.#thread = new RequestThread({
       env,
       start,
       idle: { keptMs: limits.keptMs },

@@ -1,16 +1,16 @@
-import { AskedThread, type AskedEvents, type AskedWorker, type StartAsked } from '../asked-thread.ts';
+import { RequestThread, type WorkerEvents, type RequestWorker, type StartWorker } from '../request-thread.ts';
 import { type Env, pause } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import type { Merged, MergeQuestion, MergeRequest } from './merge-questions.ts';
 
 /** What a merging worker answers to a question. */
-export type Told = { readonly merged: Merged } | { readonly error: string };
+export type MergeReply = { readonly merged: Merged } | { readonly error: string };
 
 /** A merger on another thread than the one that asks. */
-export type MergeWorker = AskedWorker<MergeRequest>;
-export type MergeWorkerEvents = AskedEvents<Told>;
+export type MergeWorker = RequestWorker<MergeRequest>;
+export type MergeWorkerEvents = WorkerEvents<MergeReply>;
 /** Starts a worker that keeps nothing alive yet. The real one is `daemon/merging/start-merge-worker.ts`. */
-export type StartMergeWorker = StartAsked<MergeRequest, Told>;
+export type StartMergeWorker = StartWorker<MergeRequest, MergeReply>;
 
 /** After this many merges a worker is replaced, so that its wasm memory goes back to the system. */
 const MERGES_PER_WORKER = 20_000;
@@ -27,12 +27,12 @@ type MergeThreadEnv = Pick<Env, 'after'>;
  */
 export class MergeThread {
   readonly #env: MergeThreadEnv;
-  readonly #thread: AskedThread<MergeRequest, Told>;
+  readonly #thread: RequestThread<MergeRequest, MergeReply>;
   #spent = 0;
 
   constructor(env: MergeThreadEnv, start: StartMergeWorker) {
     this.#env = env;
-    this.#thread = new AskedThread({
+    this.#thread = new RequestThread({
       env,
       start: (events) => {
         this.#spent = 0;

@@ -9,7 +9,7 @@ export interface RepairOptions {
   readonly deleteForeign: boolean;
 }
 
-export type RepairStep = VerifyStep | { readonly kind: 'mended'; readonly count: number };
+export type RepairStep = VerifyStep | { readonly kind: 'repaired'; readonly count: number };
 
 export interface CheckParts extends Omit<VerifyParts, 'incarnation' | 'newestVersion'> {
   readonly outbox: Outbox;
@@ -45,21 +45,21 @@ export function createChecks(parts: CheckParts): Checks {
 
   async function* repair({ deleteForeign }: RepairOptions): AsyncGenerator<RepairStep> {
     let keys: string[] = [];
-    let mended = 0;
+    let repaired = 0;
     const flush = async (): Promise<void> => {
-      mended += keys.length;
+      repaired += keys.length;
       if (keys.length > 0) await outbox.enqueue(keys);
       keys = [];
     };
     for await (const step of verify()) {
       if (step.kind === 'difference') keys.push(itemKey(step.difference));
-      if (step.kind === 'foreign' && deleteForeign && (await tables.removeForeign(step.target))) mended++;
+      if (step.kind === 'foreign' && deleteForeign && (await tables.removeForeign(step.target))) repaired++;
       if (keys.length >= limits.fillChunk) await flush();
       yield step;
     }
     await flush();
     await parts.drained();
-    yield { kind: 'mended', count: mended };
+    yield { kind: 'repaired', count: repaired };
   }
 
   return { verify, repair, busy: () => busy };

@@ -44,7 +44,7 @@ export type TableFinding = 'active' | 'missing' | 'being-made' | 'other-keys';
 
 /**
  * The tables, item by item. Throws `mirror-table-missing`, `mirror-denied`, `mirror-item-refused` (what no repetition mends),
- * `mirror-throttled` and `mirror-away` (what a repetition may mend; whether a write was done is not known then).
+ * `mirror-throttled` and `mirror-away` (what a repetition may fix; whether a write was done is not known then).
  */
 export interface Tables {
   readonly prefix: string;

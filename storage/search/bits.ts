@@ -17,7 +17,7 @@ export function intersect(bits: Bits, other: Bits): boolean {
   return any !== 0;
 }
 
-export function unite(bits: Bits, other: Bits): void {
+export function unionInto(bits: Bits, other: Bits): void {
   for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] ?? 0) | (other[i] ?? 0);
 }
 

@@ -10,10 +10,10 @@ import type { Database } from '../database.ts';
 import { fullKey, numberKey } from '../keyspace.ts';
 import { type ListFilter, matches } from '../list-filter.ts';
 import { readRecords } from '../record-rows.ts';
-import { allOf, bitmapOf, type Bits, intersect, placesOf, unite } from './bits.ts';
+import { allOf, bitmapOf, type Bits, intersect, placesOf, unionInto } from './bits.ts';
 import type { Part } from './listings.ts';
 import type { SearchIndex } from './search-index.ts';
-import { isIn, type Search, termsOf } from './meets.ts';
+import { isIn, type Search, termsOf } from './match.ts';
 
 /** A listing by its place in the answer: by rank, the smallest first, then by change number, the newest first. */
 interface Hit {
@@ -62,7 +62,7 @@ export class Searches {
         if (errorCode(error) !== 'value-damaged') throw error;
         // A segment may just have been replaced by another.
         if (tries < 3) continue;
-        this.#index.mend(error);
+        this.#index.repair(error);
         throw new AgrinetError('busy', 'a part of the search index is being made anew; try again', {
           cause: error,
         });
@@ -196,7 +196,7 @@ async function ofClause(part: Part, { any, prefix }: Clause): Promise<Bits> {
       isThere = having !== undefined && intersect(all, having);
       if (!isThere) break;
     }
-    if (isThere) unite(bits, all);
+    if (isThere) unionInto(bits, all);
   }
   return bits;
 }

@@ -14,7 +14,7 @@ beforeEach(() => {
 afterEach(() => federation.close());
 
 describe('a healthy federation', () => {
-  it('of three nodes has nothing to mend: exit code 0', async () => {
+  it('of three nodes has nothing to remedy: exit code 0', async () => {
     const members = [await federation.add(), await federation.add(), await federation.add()];
     await federation.registerAll();
     for (const [i, member] of members.entries())
@@ -84,7 +84,9 @@ describe('agrinet doctor', () => {
     const down = await agrinetHere(node, ['doctor', '--json'], env);
     const report = JSON.parse(down.stdout) as DoctorReport;
     expect([down.code, report.healthy]).toEqual([73, false]);
-    expect(report.findings.map(({ check, mend }) => [check, mend])).toEqual([['daemon', 'agrinet start']]);
+    expect(report.findings.map(({ check, remedy }) => [check, remedy])).toEqual([
+      ['daemon', 'agrinet start'],
+    ]);
     expect(report.checked.map(({ check }) => check)).toContain('files');
     expect(report.unchecked.map(({ check }) => check)).toContain('clock');
     expect(down.stderr).toMatch(/^agrinet: No daemon answers/);

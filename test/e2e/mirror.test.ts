@@ -30,7 +30,7 @@ interface Checked {
     readonly foreign: Record<string, number>;
     readonly pending: number;
     readonly differences: number;
-    readonly mended?: number;
+    readonly repaired?: number;
     readonly error?: string;
   };
 }
@@ -148,15 +148,15 @@ describe.each(['jar', 'dynalite'] as const)('the mirror on %s', (kind) => {
             const found = await check(node, 'verify');
             expect(named(found.differences)).toEqual(named(planted));
             expect(found.end.foreign['Listings']).toBe(1);
-            const mended = await check(node, 'repair');
-            expect([named(mended.differences), mended.end.mended]).toEqual([named(planted), 100]);
+            const repaired = await check(node, 'repair');
+            expect([named(repaired.differences), repaired.end.repaired]).toEqual([named(planted), 100]);
             const again = await check(node, 'verify');
             expect([again.differences, again.end.pending]).toEqual([[], 0]);
             await dynamo.remove(`${prefix}Listings`, { id: { S: 'of the old back end' } });
             await broughtOut(node);
             await expectSameTables(node, dynamo, prefix);
             await dynamo.put(`${prefix}Prices`, { id: { S: 'of the old back end' } });
-            expect((await check(node, 'repair', { deleteForeign: true })).end).toMatchObject({ mended: 1 });
+            expect((await check(node, 'repair', { deleteForeign: true })).end).toMatchObject({ repaired: 1 });
             expect((await check(node, 'verify')).end.foreign['Prices']).toBe(0);
           } finally {
             await node.stop();

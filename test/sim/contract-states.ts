@@ -1,6 +1,6 @@
 import type { Step } from '../../protocols/market/contract/model.ts';
 import type { Transition } from '../../protocols/market/contract/statement.ts';
-import { weigh } from '../../protocols/market/contract/weigh.ts';
+import { applyStatements } from '../../protocols/market/contract/apply-statements.ts';
 import { CONTRACT, orders } from './contract-steps.ts';
 
 /**
@@ -28,7 +28,7 @@ const ALIKE = 2;
 
 /** Finds a history's canonical state. */
 export function canonical(statements: readonly Transition[]): Canonical {
-  const { history, end } = weigh(CONTRACT, statements);
+  const { history, end } = applyStatements(CONTRACT, statements);
   const all = history.all;
   const of = (kind: string, hash: string): Step[] =>
     all.filter(({ t }) => t.kind === kind && 'proposal' in t && t.proposal === hash);

@@ -59,7 +59,7 @@ export async function scrubCampaign(options: {
     store: node.store,
     merges: merger,
     alone: (work) => node.ledger.alone(work),
-    onMended: () => undefined,
+    onRepaired: () => undefined,
     onWrong: (row) => wrong.push(row),
     log: () => undefined,
     env: systemEnv,
@@ -82,7 +82,7 @@ export async function scrubCampaign(options: {
         await serve(node, [...views.keys()], async () => void (await scrub.run()), figures),
       );
       figures.passes++;
-      await expectMended(node, views, planted, wrong);
+      await expectRepaired(node, views, planted, wrong);
       onDone(figures.planted - before);
       await clean(scrub, wrong);
     }
@@ -296,7 +296,7 @@ async function plant(
   return planted;
 }
 
-async function expectMended(
+async function expectRepaired(
   node: LedgerNode,
   views: ReadonlyMap<string, string>,
   planted: number,

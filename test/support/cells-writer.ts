@@ -54,7 +54,7 @@ async function main(dir: string, life: number): Promise<void> {
         yield* [];
       },
     },
-    mayPromise: async () => undefined,
+    awaitFence: async () => undefined,
     lostAt: async () => undefined,
     now: () => now,
     env: systemEnv,

@@ -106,7 +106,7 @@ export async function openForgetter(
         store,
         merges: merger,
         alone: (work) => ledger.alone(work),
-        onMended: () => undefined,
+        onRepaired: () => undefined,
         onWrong: (wrong) => found.push(wrong),
         log: (_, fields) => found.push(fields),
         env: systemEnv,

@@ -1,6 +1,6 @@
 import type { Env } from '../../protocols/env.ts';
 import { MergeQuestions, type MergeRequest } from '../../protocols/open-dialog/merge-questions.ts';
-import type { StartMergeWorker, Told } from '../../protocols/open-dialog/merge-thread.ts';
+import type { StartMergeWorker, MergeReply } from '../../protocols/open-dialog/merge-thread.ts';
 import { createMerger, type MergeAlarm, type Merger } from '../../protocols/open-dialog/merger.ts';
 import { inlineWorker } from './inline-worker.ts';
 
@@ -23,7 +23,7 @@ export function createInlineMerges(
 
 /** A merging worker on the thread that starts it. */
 export function inlineMergeWorker(env: Pick<Env, 'after'>, delay: MergeDelay): StartMergeWorker {
-  return inlineWorker<MergeRequest, Told>(
+  return inlineWorker<MergeRequest, MergeReply>(
     env,
     () => {
       const questions = new MergeQuestions();

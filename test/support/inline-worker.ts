@@ -1,14 +1,14 @@
 import type { Env } from '../../protocols/env.ts';
-import type { AskedAnswer, StartAsked } from '../../protocols/asked-thread.ts';
+import type { WorkerReply, StartWorker } from '../../protocols/request-thread.ts';
 
-type Told<Answer> = AskedAnswer<Answer> | Promise<AskedAnswer<Answer>>;
+type Told<Answer> = WorkerReply<Answer> | Promise<WorkerReply<Answer>>;
 
 /** A worker on the thread that starts it. It answers one request after another, as a thread does, each after a delay by the environment's clock. */
 export function inlineWorker<Request, Answer>(
   env: Pick<Env, 'after'>,
   begin: () => (request: Request) => Told<Answer> | undefined,
   delay: () => number = () => 0,
-): StartAsked<Request, Answer> {
+): StartWorker<Request, Answer> {
   return ({ answer, gone }) => {
     const work = begin();
     const told: Told<Answer>[] = [];

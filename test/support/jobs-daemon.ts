@@ -29,7 +29,7 @@ const { queue, port } = await createJobs({
   table: openJobTable<JobRow>(db),
   env: systemEnv,
   logger: { warn: log, error: log },
-  tell: (job, what) => notifications.tellSync(job, what),
+  notify: (job, what) => notifications.tellSync(job, what),
   knowsSource: () => true,
   limits: { leaseMs: Number(LEASE_MS) },
 });

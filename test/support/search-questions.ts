@@ -1,5 +1,5 @@
 import { distanceKm } from '../../protocols/market/coordinates.ts';
-import { type Clause, clausesOf, fulfils, wordsOf } from '../../protocols/market/search-words.ts';
+import { type Clause, clausesOf, matchesClause, wordsOf } from '../../protocols/market/search-words.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { indexValue } from '../../storage/indexes.ts';
 
@@ -78,7 +78,7 @@ export function bruteForce(
       ) &&
       (question['priceMin'] === undefined || price >= Number(question['priceMin'])) &&
       (question['priceMax'] === undefined || price <= Number(question['priceMax'])) &&
-      clauses.every((clause) => fulfils(wordsIn(state), clause)) &&
+      clauses.every((clause) => matchesClause(wordsIn(state), clause)) &&
       (lat === undefined ||
         distanceKm(at, { lat: Number(lat), long: Number(long) }) <= Number(question['radiusKm']))
     );

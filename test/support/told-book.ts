@@ -33,7 +33,7 @@ export function openToldBook(
     isUser: () => true,
     now: Date.now,
     bytes: systemEnv.bytes,
-    mayPromise: async () => undefined,
+    awaitFence: async () => undefined,
     onPing: () => undefined,
     ...other,
   });

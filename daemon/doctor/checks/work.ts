@@ -137,7 +137,7 @@ export function checkScrub({ scrub: { current, last } }: OnlineFacts): Finding[]
         ? finding('entries-damaged', {
             message: `${what}; ${pass.beyond} could not be rebuilt, because entries cannot be read`,
           })
-        : finding('rows-mended', {
+        : finding('rows-repaired', {
             message: `${what}; all were rebuilt. The disk or the memory of this machine may be failing`,
           }),
     ];

@@ -5,7 +5,7 @@ import { error, type FindingKind, warning } from '../finding-kind.ts';
 type ReportedElsewhere =
   | 'feed-forked'
   | 'own-feed-forked'
-  | 'rows-mended'
+  | 'rows-repaired'
   | 'entries-damaged'
   | 'disk-filling'
   | 'feed-stalled'

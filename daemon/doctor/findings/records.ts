@@ -2,7 +2,7 @@ import { error, info, warning } from '../finding-kind.ts';
 
 /** Stored data: rows, feeds, ops and fields. */
 export const RECORDS = {
-  'rows-mended': warning('scrub', 'stored rows were wrong and were rebuilt', 'agrinet scrub'),
+  'rows-repaired': warning('scrub', 'stored rows were wrong and were rebuilt', 'agrinet scrub'),
   'entries-damaged': error(
     'scrub',
     'stored entries cannot be read',

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { atMost } from '../../lru-bound.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
-import { isNewsOf } from './news.ts';
+import { isPingOf } from './news.ts';
 import type { BookParts, HeldContract } from './types.ts';
 
 /** Contracts whose newest news is kept in memory. */
@@ -47,7 +47,7 @@ export class LastSteps {
     if (known !== undefined) return known;
     const version = this.#changes;
     const pings = await this.#reader.newestInChannel('pings', key, PINGS);
-    const newest = Math.max(0, ...pings.filter((ping) => isNewsOf(held, ping)).map(pingTime));
+    const newest = Math.max(0, ...pings.filter((ping) => isPingOf(held, ping)).map(pingTime));
     // What arrived during the read may not be in the rows that were read.
     if (version === this.#changes) this.#news.set(key, newest);
     return newest;

@@ -11,7 +11,7 @@ import type { Body, BookParts, BookReader, HeldContract } from './types.ts';
 const PINGS = 100;
 
 /** Whether a ping is by the party it names: a node speaks for its own users only. */
-export function isNewsOf({ contract }: HeldContract, { key, view }: RecordState): boolean {
+export function isPingOf({ contract }: HeldContract, { key, view }: RecordState): boolean {
   const from = String(view['from'] ?? '');
   return contract.parties.includes(from) && nodeOf(from) === parseRecordKey(key)?.owner;
 }
@@ -19,7 +19,7 @@ export function isNewsOf({ contract }: HeldContract, { key, view }: RecordState)
 /** The newest news of a contract. */
 export async function newsOf(reader: BookReader, held: HeldContract): Promise<RecordState[]> {
   const pings = await reader.newestInChannel('pings', held.state.key, PINGS);
-  return pings.filter((ping) => isNewsOf(held, ping));
+  return pings.filter((ping) => isPingOf(held, ping));
 }
 
 /** Writes news of a party, once for each nonce. */
@@ -51,7 +51,7 @@ export async function notifyOfPing(
   ping: RecordState,
 ): Promise<void> {
   const held = await contracts.load(ping.channel as RecordKey); // a fact of a contract's channel
-  if (held === undefined || !isNewsOf(held, ping)) return;
+  if (held === undefined || !isPingOf(held, ping)) return;
   for (const party of held.contract.parties) {
     const { user, node } = parseParty(party) ?? {};
     if (user !== undefined && node === contracts.self) onPing(user, held.state.key, ping);

@@ -20,7 +20,7 @@ const DRAFTS: ReadonlySet<string> = new Set([
   'terms-incomplete',
 ]);
 
-export interface StepParts extends Pick<BookParts, 'identity' | 'ledger' | 'reader' | 'now' | 'mayPromise'> {
+export interface StepParts extends Pick<BookParts, 'identity' | 'ledger' | 'reader' | 'now' | 'awaitFence'> {
   readonly contracts: HeldContracts;
   readonly access: ContractAccess;
   readonly reviewer: Reviewer;
@@ -41,7 +41,7 @@ export class StepTaker {
     const party = partyOf(first, contracts.self, actor, request.as);
     const listing = contracts.stock.listingOf(first);
     const takes = listing !== undefined && takesOfListing(request);
-    if (takes || request.kind === 'settle') await this.#parts.mayPromise();
+    if (takes || request.kind === 'settle') await this.#parts.awaitFence();
     // What the wait has returned is on disk; it counts once the stock includes it.
     if (takes) await contracts.updateStock();
     if (listing !== undefined) await this.#sweepListing(listing, key);

@@ -99,7 +99,7 @@ export interface BookParts {
   readonly now: () => number;
   readonly bytes: Env['bytes'];
   /** Resolves when this node knows what it has promised so far. Throws `rejoining`. */
-  readonly mayPromise: () => Promise<void>;
+  readonly awaitFence: () => Promise<void>;
   /** When the newest current rating of a contract was given, milliseconds since 1970; 0 for none. */
   readonly ratedAt?: (held: HeldContract) => Promise<number>;
   /** The contract that a rating is of; undefined for none. */

@@ -3,7 +3,7 @@ import type { Contract, ContractState, History } from './model.ts';
 import type { Transition } from './statement.ts';
 import { proposals, type Summary } from './summary.ts';
 import { quantityOf } from './terms.ts';
-import { ascending, weigh } from './weigh.ts';
+import { ascending, applyStatements } from './apply-statements.ts';
 
 /**
  * The contract machine: a pure function of the set of verified statements, so that nodes which hold the same set agree.
@@ -23,7 +23,7 @@ import { ascending, weigh } from './weigh.ts';
  * Concurrent steps. An accept stands against a concurrent cancel, which is late. It does not stand against a concurrent
  * expire: an offer with `validUntil` is open until its maker closes it, and what was closed may have been sold. But a
  * supplier that signs anything after the accept and not after its own expire has seen the accept: then the accept stands.
- * How a round of settling, cancelling and resolving ends is in rounds.ts; what may follow what, as code, in lawful.ts.
+ * How a round of settling, cancelling and resolving ends is in rounds.ts; what may follow what, as code, in step-rules.ts.
  */
 
 /** The result of a set of statements; lists are sorted. */
@@ -71,7 +71,7 @@ export function evaluateStatements(
   contract: Contract,
   statements: Iterable<Transition>,
 ): { readonly verdict: Verdict; readonly agreed: readonly string[] } {
-  const { history, end, rejected, pending } = weigh(contract, statements);
+  const { history, end, rejected, pending } = applyStatements(contract, statements);
   const { state, settledBy, cancelledBy, late, agreement, receipt } = end;
   const applied = new Set(history.all.map((s) => s.t.hash));
   const verdict: Verdict = {

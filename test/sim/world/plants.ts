@@ -25,7 +25,7 @@ export function plantingOf(plant: Plant | undefined): Planting {
     ledger: (ledger, store) => (plant === 'accept-fork' ? deafToForks(ledger, store) : ledger),
     // Promises go on after a restore, whatever peers still have to say.
     rejoin: (rejoin) =>
-      plant === 'drop-fence' ? Object.assign(rejoin, { mayPromise: () => Promise.resolve() }) : rejoin,
+      plant === 'drop-fence' ? Object.assign(rejoin, { awaitFence: () => Promise.resolve() }) : rejoin,
   };
 }
 

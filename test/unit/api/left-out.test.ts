@@ -140,10 +140,10 @@ describe('a record whose row is damaged', () => {
     expect(keys.length).toBeGreaterThanOrEqual(4);
     expect(new Set(keys).size).toBe(keys.length);
     const { findings } = (await (await get('/doctor')).json()) as {
-      findings: { subject?: string; mend: string; message: string }[];
+      findings: { subject?: string; remedy: string; message: string }[];
     };
     const found = findings.find(({ subject }) => subject === 'record-left-out');
-    expect(found?.mend).toMatch(/^agrinet scrub;/);
+    expect(found?.remedy).toMatch(/^agrinet scrub;/);
     for (const id of Object.values(bad)) expect(found?.message).not.toContain(id);
     await (await node.request('POST', '/scrub')).text();
     const answer = await get('/listings');

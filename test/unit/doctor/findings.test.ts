@@ -27,20 +27,20 @@ const casesOf = (id: FindingId): readonly FindingCase[] => {
 
 afterEach(undoAll);
 
-describe('every finding is planted, found, mended as it says, and gone', () => {
+describe('every finding is planted, found, fixed as its remedy says, and gone', () => {
   for (const [id, { check, severity, lasting }] of KINDS)
     for (const { name, message, lacking, plant } of casesOf(id))
       it.skipIf(lacking !== undefined)(
         `${id}${name === undefined ? '' : `, ${name}`}${lacking === undefined ? '' : ` (${lacking})`}`,
         async () => {
-          const { found: all, mend } = await plant();
+          const { found: all, remedy } = await plant();
           const found = all.find((each) => each.id === id && message.test(each.message));
           expect(found, JSON.stringify(all, null, 1)).toMatchObject({ id, check, severity });
           if (found === undefined) return;
           expect(found.message).not.toMatch(/[\p{Cc}\p{Cf}]/u);
-          expect(found.mend).not.toMatch(/[{}]/);
-          const left = (await mend(found)).filter((each) => each.id === id);
-          if (lasting === undefined) expect(left, found.mend).toEqual([]);
+          expect(found.remedy).not.toMatch(/[{}]/);
+          const left = (await remedy(found)).filter((each) => each.id === id);
+          if (lasting === undefined) expect(left, found.remedy).toEqual([]);
           else expect(left).toHaveLength(1);
         },
         120_000,
@@ -55,12 +55,12 @@ describe('what mends', () => {
     );
     expect(names.length).toBeGreaterThan(20);
     for (const [id, name] of names) {
-      const { mend } = finding(id, {
+      const { remedy } = finding(id, {
         message: '',
         values: { [name]: HOSTILE },
       } as unknown as FindingFields<FindingId>);
-      const [, word = ''] = /('\/srv.*?rm y`')/.exec(mend) ?? [];
-      expect(execFileSync('sh', ['-c', `printf %s ${word}`], { encoding: 'utf8' }), mend).toBe(HOSTILE);
+      const [, word = ''] = /('\/srv.*?rm y`')/.exec(remedy) ?? [];
+      expect(execFileSync('sh', ['-c', `printf %s ${word}`], { encoding: 'utf8' }), remedy).toBe(HOSTILE);
     }
   });
 

@@ -113,7 +113,7 @@ it('what a trade and its rating rest on stays when the other node is forgotten, 
       check: 'forgotten',
       severity: 'info',
       subject: there.peerId,
-      mend: `agrinet nodes approve ${there.peerId}, to get them back`,
+      remedy: `agrinet nodes approve ${there.peerId}, to get them back`,
     },
   ]);
   const logs = (await (await here.request('GET', '/logs?limit=50')).json()) as { logs: Json[] };

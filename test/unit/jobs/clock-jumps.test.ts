@@ -21,7 +21,7 @@ async function open(): Promise<JobStore> {
   return JobStore.open({
     table: openJobTable<JobRow>(db),
     env: { ...systemEnv, now: () => wall, monotonic: () => steady, random: () => 0.999 },
-    tell: async () => undefined,
+    notify: async () => undefined,
     onTrouble: () => undefined,
   });
 }

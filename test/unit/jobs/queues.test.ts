@@ -33,7 +33,7 @@ async function bench(
         save: (...args) => (dead ? new Promise(() => undefined) : table.save(...args)),
       },
       env,
-      tell: async (job, what) => void told.push(`${job.id} ${what}`),
+      notify: async (job, what) => void told.push(`${job.id} ${what}`),
       onTrouble: () => undefined,
       limits: { ...limits, leaseMs: 500 },
     });

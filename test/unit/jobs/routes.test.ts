@@ -41,7 +41,7 @@ describe('jobs and notifications over HTTP', () => {
       table: openJobTable<JobRow>(db),
       env: systemEnv,
       logger: { warn: () => undefined, error: () => undefined },
-      tell: (job, what) => notifications.tellSync(job, what),
+      notify: (job, what) => notifications.tellSync(job, what),
       knowsSource: (id) => id === 'legacy:https://old.example.org',
     });
   });
@@ -128,7 +128,7 @@ describe('jobs and notifications over HTTP', () => {
       table: openJobTable<JobRow>(db),
       env: systemEnv,
       logger: { warn: () => undefined, error: () => undefined },
-      tell: async () => undefined,
+      notify: async () => undefined,
       knowsSource: () => true,
       limits: { leaseMs: 50 },
     });

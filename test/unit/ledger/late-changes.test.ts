@@ -119,7 +119,7 @@ it('changes that come late to a long record are told by the few that they name: 
   await db.level.del(first ?? '');
   const checked = await checkRecord(parts, listing.key);
   expect(checked.wrong.map(({ table, kind }) => `${table} ${kind}`)).toEqual(['past missing']);
-  await db.batch(checked.mend, true);
+  await db.batch(checked.repairs, true);
   expect(await db.level.keys(pastRange(listing.key, 'all')).all()).toEqual([]);
   await db.close();
 

@@ -63,7 +63,7 @@ function publisher(leastTrades = 5): CellPublisher {
     ledger: node.ledger,
     reader: new Reader(node.db),
     quotes: { traded: each(() => trades), asking: each(() => asks) },
-    mayPromise: async () => {
+    awaitFence: async () => {
       if (rejoining) throw new AgrinetError('rejoining', 'some have not answered');
     },
     lostAt: async () => lost,

@@ -251,7 +251,7 @@ describe('stock', () => {
     await book.stop();
     await node.close();
     node = await openLedgerNode(copy.path, identity, merger, ({ changes }) => book.note(changes));
-    book = open({ mayPromise: async () => void (await node.ledger.receive(back)) });
+    book = open({ awaitFence: async () => void (await node.ledger.receive(back)) });
     try {
       await expect(book.step(next, { kind: 'accept' }, ben)).rejects.toMatchObject({ code: 'stock-short' });
     } finally {

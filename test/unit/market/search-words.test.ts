@@ -3,11 +3,11 @@ import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { COMMODITY_NAMES } from '../../../protocols/market/commodity-names.ts';
-import { clausesOf, fulfils, wordsOf } from '../../../protocols/market/search-words.ts';
+import { clausesOf, matchesClause, wordsOf } from '../../../protocols/market/search-words.ts';
 
 const isFound = (q: string, text: string): boolean => {
   const words = new Set(wordsOf(text));
-  return clausesOf(q).every((clause) => fulfils(words, clause));
+  return clausesOf(q).every((clause) => matchesClause(words, clause));
 };
 
 describe('words', () => {

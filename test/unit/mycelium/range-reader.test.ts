@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startReadingWorker } from '../../../daemon/reading/start-reading-worker.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
-import { askedWorker } from '../../../daemon/asked-worker.ts';
+import { startRequestWorker } from '../../../daemon/request-worker.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { isSendersFault } from '../../../protocols/error-codes.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
@@ -258,7 +258,7 @@ describe('a worker', () => {
   const frame = raw(someItems());
   /** Dies of whatever it is asked. */
   const dying: StartReadingWorker = (events) =>
-    askedWorker(
+    startRequestWorker(
       new Worker(
         `const { parentPort } = require('node:worker_threads');
         parentPort.on('message', () => process.exit(1));
@@ -269,7 +269,7 @@ describe('a worker', () => {
       (message) => ({ message }),
     );
   const silent: StartReadingWorker = (events) =>
-    askedWorker(
+    startRequestWorker(
       new Worker(
         `const { parentPort } = require('node:worker_threads');
         parentPort.on('message', () => { for (;;); });

@@ -41,11 +41,11 @@ afterEach(() => {
 describe('after an ordinary start', () => {
   test('a node without active peers promises at once', async () => {
     active = [];
-    expect(await outcome(open().mayPromise())).toBe('may');
+    expect(await outcome(open().awaitFence())).toBe('may');
   });
   test('commitments are held back for the first answer', async () => {
     const rejoin = open();
-    const promise = rejoin.mayPromise();
+    const promise = rejoin.awaitFence();
     expect(await outcome(promise)).toBe('waits');
     expect(rejoin.status()).toMatchObject({ waiting: true, until: 1_000_000 + REJOIN_LIMITS.ordinaryMs });
     rejoin.answered('c');
@@ -53,7 +53,7 @@ describe('after an ordinary start', () => {
     expect(saved).toEqual([]);
   });
   test('and without one no longer than the limit', async () => {
-    const promise = open().mayPromise();
+    const promise = open().awaitFence();
     await vi.advanceTimersByTimeAsync(REJOIN_LIMITS.ordinaryMs - 1);
     expect(await outcome(promise)).toBe('waits');
     await vi.advanceTimersByTimeAsync(1);
@@ -61,14 +61,14 @@ describe('after an ordinary start', () => {
   });
   test('a node whose only peer is suspended meanwhile goes on', async () => {
     const rejoin = open();
-    const promise = rejoin.mayPromise();
+    const promise = rejoin.awaitFence();
     active = [];
     rejoin.peersChanged();
     expect(await outcome(promise)).toBe('may');
   });
   test('who waits when the node stops is told so', async () => {
     const rejoin = open();
-    const promise = rejoin.mayPromise();
+    const promise = rejoin.awaitFence();
     rejoin.stop();
     expect(await outcome(promise)).toBe('stopping');
   });
@@ -81,15 +81,15 @@ describe('after a loss', () => {
     rejoin.lost('entries-returned');
     expect(saved).toEqual([{ cause: 'entries-returned', since: 1_000_000, answered: ['b'] }]);
     await vi.advanceTimersByTimeAsync(10 * REJOIN_LIMITS.ordinaryMs);
-    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+    expect(await outcome(rejoin.awaitFence())).toBe('rejoining');
     rejoin.answered('c');
-    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    expect(await outcome(rejoin.awaitFence())).toBe('may');
     expect(saved.at(-1)).toBeUndefined();
     expect(told.map((each) => each?.cause)).toEqual(['entries-returned', undefined]);
   });
   test('who waits for a first answer is refused when the loss shows', async () => {
     const rejoin = open();
-    const promise = rejoin.mayPromise();
+    const promise = rejoin.awaitFence();
     expect(await outcome(promise)).toBe('waits');
     rejoin.lost('entries-returned');
     expect(await outcome(promise)).toBe('rejoining');
@@ -104,13 +104,13 @@ describe('after a loss', () => {
         { peer: 'c', answered: false },
       ],
     });
-    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+    expect(await outcome(rejoin.awaitFence())).toBe('rejoining');
   });
   test('damage found by a later process voids the answers that an earlier one had', async () => {
     for (const cause of ['repaired', 'tail-lost'] as const) {
       const rejoin = open({ cause: 'restored', since: 5, answered: ['b', 'c'] });
       rejoin.lost(cause);
-      expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+      expect(await outcome(rejoin.awaitFence())).toBe('rejoining');
       expect(saved.at(-1)).toEqual({ cause, since: 1_000_000, answered: [] });
     }
   });
@@ -118,34 +118,34 @@ describe('after a loss', () => {
     const rejoin = open({ cause: 'restored', since: 5, answered: ['b'] });
     rejoin.lost('entries-returned');
     rejoin.answered('c');
-    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    expect(await outcome(rejoin.awaitFence())).toBe('may');
   });
   test('a peer registered meanwhile is waited for too, a suspended one is not', async () => {
     const rejoin = open({ cause: 'restored', since: 5, answered: ['b'] });
     active = ['b', 'd'];
     rejoin.peersChanged();
-    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+    expect(await outcome(rejoin.awaitFence())).toBe('rejoining');
     active = ['b'];
     rejoin.peersChanged();
-    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    expect(await outcome(rejoin.awaitFence())).toBe('may');
   });
   test('the operator ends it: what comes back after that is of the same loss, new damage begins anew', async () => {
     const rejoin = open({ cause: 'restored', since: 5, answered: [] });
     rejoin.force();
     expect(saved).toEqual([undefined]);
-    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    expect(await outcome(rejoin.awaitFence())).toBe('may');
     rejoin.lost('entries-returned');
     expect(saved).toEqual([undefined]);
-    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    expect(await outcome(rejoin.awaitFence())).toBe('may');
     rejoin.lost('repaired');
-    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+    expect(await outcome(rejoin.awaitFence())).toBe('rejoining');
   });
   test('who ended only the wait of a start did not know of a loss', async () => {
     const rejoin = open();
     rejoin.force();
-    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    expect(await outcome(rejoin.awaitFence())).toBe('may');
     rejoin.lost('entries-returned');
-    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+    expect(await outcome(rejoin.awaitFence())).toBe('rejoining');
   });
 });
 

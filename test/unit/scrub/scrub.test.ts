@@ -126,7 +126,7 @@ describe('rows of a source that are gone here', () => {
     const { findings } = (await (await here.request('GET', '/doctor')).json()) as {
       findings: { id: string }[];
     };
-    expect(findings.map(({ id }) => id)).toContain('rows-mended');
+    expect(findings.map(({ id }) => id)).toContain('rows-repaired');
   }, 60_000);
 });
 
@@ -161,7 +161,7 @@ describe('the scrub in the background', () => {
       store: node.store,
       merges: merger,
       alone: (work) => node.ledger.alone(work),
-      onMended: () => undefined,
+      onRepaired: () => undefined,
       onWrong: (row) => expect(row).toBeUndefined(),
       log: () => undefined,
       env: { ...systemEnv, now },

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { distanceKm } from '../../../protocols/market/coordinates.ts';
-import { clausesOf, fulfils, wordsOf } from '../../../protocols/market/search-words.ts';
+import { clausesOf, matchesClause, wordsOf } from '../../../protocols/market/search-words.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
@@ -15,7 +15,7 @@ import { listingsBetween } from '../../../storage/search/changed-listings.ts';
 import { EMPTY_INDEX, MANIFEST, readManifest } from '../../../storage/search/manifest.ts';
 import { writeSegment } from '../../../storage/search/segment-build.ts';
 import { segmentProblem } from '../../../storage/search/segment-check.ts';
-import type { Search } from '../../../storage/search/meets.ts';
+import type { Search } from '../../../storage/search/match.ts';
 import { Searches } from '../../../storage/search/search.ts';
 import { SearchIndex, type SearchSizes } from '../../../storage/search/search-index.ts';
 import { jsonWithChecksum, withChecksum } from '../../../storage/values.ts';
@@ -201,7 +201,7 @@ class Market {
         const words = this.#wordsOf(view);
         return (
           !tombstone &&
-          search.clauses.every((clause) => fulfils(words, clause)) &&
+          search.clauses.every((clause) => matchesClause(words, clause)) &&
           within(search.price, view['price']) &&
           within(search.quantity, view['quantity']) &&
           (filter.owner === undefined || key.split('/')[1] === filter.owner) &&

@@ -3,7 +3,7 @@ import { askedListings } from '../../../api/asked-listings.ts';
 import { WantIndex } from '../../../daemon/wants/want-index.ts';
 import { isLive, type RecordState } from '../../../protocols/open-dialog/record.ts';
 import { publicIdOf } from '../../../protocols/wire/ids.ts';
-import type { Held } from '../../../storage/search/meets.ts';
+import type { Held } from '../../../storage/search/match.ts';
 import { searchedOf } from '../../../storage/search/searched.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { seededRandom } from '../../support/random.ts';

@@ -20,20 +20,20 @@ function raised(message: RegExp, alarm: Raised): FindingCase {
       of.node.alarms.raise(alarm);
       return [await online(of), of];
     },
-    async ({ mend }, of) => {
-      if (!mend.endsWith(CLEAR)) {
-        expect(mend).toMatch(/^restart the daemon/);
+    async ({ remedy }, of) => {
+      if (!remedy.endsWith(CLEAR)) {
+        expect(remedy).toMatch(/^restart the daemon/);
         return online(await restarted(of));
       }
-      if (mend.includes('<that node>')) await run(of, { mend }, { '<that node>': peer, '<MiB>': '600' });
-      else if (mend.startsWith('agrinet') && !mend.startsWith(CLEAR))
-        await run(of, { mend: mend.replace(/ shows .*/, '') });
-      await run(of, { mend: CLEAR });
+      if (remedy.includes('<that node>')) await run(of, { remedy }, { '<that node>': peer, '<MiB>': '600' });
+      else if (remedy.startsWith('agrinet') && !remedy.startsWith(CLEAR))
+        await run(of, { remedy: remedy.replace(/ shows .*/, '') });
+      await run(of, { remedy: CLEAR });
       expect((await online(of)).filter(({ check }) => check === 'alarms')).toEqual([]);
       // If its cause is still there it comes again at once.
       of.node.alarms.raise(alarm);
       expect((await online(of)).filter(({ check }) => check === 'alarms')).toHaveLength(1);
-      await run(of, { mend: CLEAR });
+      await run(of, { remedy: CLEAR });
       return online(of);
     },
   );
@@ -64,9 +64,9 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
         ]);
         return [await online(of), of];
       },
-      async ({ mend }, of) => {
-        await run(of, { mend: mend.replace(/ shows .*/, '') });
-        await run(of, { mend: CLEAR });
+      async ({ remedy }, of) => {
+        await run(of, { remedy: remedy.replace(/ shows .*/, '') });
+        await run(of, { remedy: CLEAR });
         return online(of);
       },
     ),

@@ -120,14 +120,14 @@ export function certificateFiles(
 }
 
 /** Runs a remedy that is a command of the shell. */
-export function sh({ mend }: Pick<Finding, 'mend'>): void {
-  execFileSync('sh', ['-c', mend]);
+export function sh({ remedy }: Pick<Finding, 'remedy'>): void {
+  execFileSync('sh', ['-c', remedy]);
 }
 
 /** The setting that a remedy names, with the value that it names, or this one in place of `<…>`. */
-export function setting({ mend }: Finding, value?: string): Record<string, string> {
-  const [, name = '', rest = ''] = /^([A-Z_]+)=(.*)$/.exec(mend) ?? [];
-  expect(name, mend).not.toBe('');
+export function setting({ remedy }: Finding, value?: string): Record<string, string> {
+  const [, name = '', rest = ''] = /^([A-Z_]+)=(.*)$/.exec(remedy) ?? [];
+  expect(name, remedy).not.toBe('');
   const made = rest.startsWith('$(')
     ? execFileSync('sh', ['-c', `printf %s "${rest}"`], { encoding: 'utf8' })
     : /^[^\s,]*/.exec(rest)?.[0];
@@ -137,13 +137,13 @@ export function setting({ mend }: Finding, value?: string): Record<string, strin
 /** Runs the `agrinet` command that a remedy names against a node of this process, over real HTTP. */
 export async function run(
   of: TestNode,
-  { mend }: Pick<Finding, 'mend'>,
+  { remedy }: Pick<Finding, 'remedy'>,
   fill: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const [, line = ''] = /agrinet ((?:<[^>]+>|[^,;(<])+)/.exec(mend) ?? [];
+  const [, line = ''] = /agrinet ((?:<[^>]+>|[^,;(<])+)/.exec(remedy) ?? [];
   let words = line.trim();
   for (const [placeholder, value] of Object.entries(fill)) words = words.replace(placeholder, value);
-  expect(words, mend).not.toBe('');
+  expect(words, remedy).not.toBe('');
   expect(words).not.toContain('<');
   const listener = getRequestListener(of.app.fetch);
   const server = await serve((incoming, outgoing) => void listener(incoming, outgoing));
@@ -166,13 +166,13 @@ export async function author(of: TestNode): Promise<Identity> {
 export function planted<T>(
   message: RegExp,
   plant: () => Promise<readonly [findings: readonly Finding[], kept: T]>,
-  mend: (finding: Finding, kept: T) => Promise<readonly Finding[]>,
+  remedy: (finding: Finding, kept: T) => Promise<readonly Finding[]>,
 ): FindingCase {
   return {
     message,
     async plant() {
       const [found, kept] = await plant();
-      return { found, mend: (finding) => mend(finding, kept) };
+      return { found, remedy: (finding) => remedy(finding, kept) };
     },
   };
 }

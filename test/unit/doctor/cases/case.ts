@@ -18,7 +18,7 @@ export interface FindingCase {
 export interface Planted {
   readonly found: readonly Finding[];
   /** Does what the finding says, and lets the doctor look again. */
-  readonly mend: (finding: Finding) => Promise<readonly Finding[]>;
+  readonly remedy: (finding: Finding) => Promise<readonly Finding[]>;
 }
 
 /** At least one for each finding of a group. */

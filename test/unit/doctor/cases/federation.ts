@@ -44,8 +44,8 @@ function ownClock(message: RegExp, wrong: Partial<OnlineFacts['ownClock']>): Fin
       const facts = await factsOf(await node());
       return [examineOnline({ ...facts, ownClock: { ...facts.ownClock, ...wrong } }), facts];
     },
-    async ({ mend }, facts) => {
-      expect(mend).toMatch(NTP);
+    async ({ remedy }, facts) => {
+      expect(remedy).toMatch(NTP);
       return examineOnline(facts);
     },
   );
@@ -65,8 +65,8 @@ function clocks(message: RegExp, offsetMs: number, peers: number): FindingCase {
       }));
       return [examineOnline({ ...facts, clocks: read }), { facts, read }];
     },
-    async ({ mend }, { facts, read }) => {
-      expect(mend).toMatch(NTP);
+    async ({ remedy }, { facts, read }) => {
+      expect(remedy).toMatch(NTP);
       return examineOnline({ ...facts, clocks: read.map((each) => ({ ...each, offsetMs: 3 })) });
     },
   );
@@ -87,8 +87,8 @@ function peerAhead(message: RegExp, ms: number): FindingCase {
       afterwards(() => wrong.stop());
       return [await findings(here), { here, wrong, dir, PORT }];
     },
-    async ({ mend }, { here, wrong, dir, PORT }) => {
-      expect(mend).toMatch(NTP);
+    async ({ remedy }, { here, wrong, dir, PORT }) => {
+      expect(remedy).toMatch(NTP);
       await wrong.stop();
       const right = await startDaemonHere(dir, { PORT });
       afterwards(() => right.stop());
@@ -149,8 +149,8 @@ async function floodedBy(of: TestNode, count: number, bytes: number): Promise<vo
 }
 
 /** What an upgrade is to the doctor: this node knows what the others do, and nothing waits for it. */
-async function upgraded({ mend }: Finding, of: TestNode): Promise<readonly Finding[]> {
-  expect(mend).toMatch(/^upgrade this agrinetd/);
+async function upgraded({ remedy }: Finding, of: TestNode): Promise<readonly Finding[]> {
+  expect(remedy).toMatch(/^upgrade this agrinetd/);
   const facts = await factsOf(of);
   return examineOnline({
     ...facts,
@@ -193,8 +193,8 @@ export const FEDERATION: CasesOf<
         ]);
         return [await online(of), of];
       },
-      async ({ mend }, of) => {
-        expect(mend).toMatch(/this clears with the next entry of this node$/);
+      async ({ remedy }, of) => {
+        expect(remedy).toMatch(/this clears with the next entry of this node$/);
         expect((await of.request('POST', '/listings', { type: 'offer', title: 'next' })).status).toBe(201);
         return online(of);
       },
@@ -244,8 +244,8 @@ export const FEDERATION: CasesOf<
           await waitFor('its end', () => of.node.host.libp2p.getPeers().length === 0, 20_000);
           return [await online(of, 2 * MINUTE), { of, peer }];
         },
-        async ({ mend }, { of, peer }) => {
-          expect(mend).toMatch(/^restart that node/);
+        async ({ remedy }, { of, peer }) => {
+          expect(remedy).toMatch(/^restart that node/);
           await restarted(peer);
           await waitFor('the connection', () => of.node.host.libp2p.getPeers().length === 1, 30_000);
           return online(of, 2 * MINUTE);
@@ -322,7 +322,7 @@ export const FEDERATION: CasesOf<
     async (finding, { of, elsewhere }) => {
       const file = join(folder(), 'feeds');
       afterwards(() => rmSync(file, { force: true }));
-      await run(elsewhere, { mend: `agrinet export-feed ${file}` });
+      await run(elsewhere, { remedy: `agrinet export-feed ${file}` });
       await run(of, finding, { '<a file made with agrinet export-feed on a node that has them>': file });
       return online(of, 5 * MINUTE);
     },
@@ -339,8 +339,8 @@ export const FEDERATION: CasesOf<
         facts,
       ];
     },
-    async ({ mend }, facts) => {
-      expect(mend).toMatch(/^upgrade whichever/);
+    async ({ remedy }, facts) => {
+      expect(remedy).toMatch(/^upgrade whichever/);
       return examineOnline(facts);
     },
   ),
@@ -354,8 +354,8 @@ export const FEDERATION: CasesOf<
       const stall = { peer, channel: 'public', epoch: '0a0a', there: 2, here: 9, sinceMs: 6 * MINUTE + 1 };
       return [examineOnline({ ...(await factsOf(of)), stalls: [stall] }), of];
     },
-    async ({ mend }, of) => {
-      expect(mend).toMatch(/^ask the operator of 12D3/);
+    async ({ remedy }, of) => {
+      expect(remedy).toMatch(/^ask the operator of 12D3/);
       return online(of);
     },
   ),
@@ -420,7 +420,7 @@ export const FEDERATION: CasesOf<
       return [found, { of, peer }];
     },
     async (finding, { of, peer }) => {
-      expect(finding.mend).toBe(`agrinet scrub, here and at ${peer.peerId}`);
+      expect(finding.remedy).toBe(`agrinet scrub, here and at ${peer.peerId}`);
       await run(of, finding);
       await run(peer, finding);
       await waitFor(
@@ -454,8 +454,8 @@ export const FEDERATION: CasesOf<
       await twoHistories(of, new Hand(identity, epoch()));
       return [await online(of), of];
     },
-    async ({ mend }, of) => {
-      expect(mend).toMatch(/^take a new identity: move DATA_DIR away/);
+    async ({ remedy }, of) => {
+      expect(remedy).toMatch(/^take a new identity: move DATA_DIR away/);
       await of.stop();
       return online(await node());
     },
@@ -471,7 +471,7 @@ export const FEDERATION: CasesOf<
         return [await online(of), of];
       },
       async (finding, of) => {
-        await run(of, { mend: finding.mend.slice(finding.mend.indexOf('agrinet')) });
+        await run(of, { remedy: finding.remedy.slice(finding.remedy.indexOf('agrinet')) });
         return online(of);
       },
     ),

@@ -40,7 +40,7 @@ async function doctor(env: Record<string, string>): Promise<readonly Finding[]> 
 function inFolder(
   message: RegExp,
   harm: (dir: string) => void,
-  mend: (finding: Finding, dir: string) => Record<string, string> | void,
+  remedy: (finding: Finding, dir: string) => Record<string, string> | void,
   env: Record<string, string> = { API_KEY: GOOD_KEY },
 ): FindingCase {
   return planted(
@@ -52,12 +52,12 @@ function inFolder(
       harm(dir);
       return [await offline({ DATA_DIR: dir, ...env }), dir];
     },
-    async (finding, dir) => offline({ DATA_DIR: dir, ...env, ...mend(finding, dir) }),
+    async (finding, dir) => offline({ DATA_DIR: dir, ...env, ...remedy(finding, dir) }),
   );
 }
 /** Does what "restore … from a backup" says. */
-function putBack({ mend }: Finding, dir: string): void {
-  const [, path = ''] = /^restore (\S+) from a backup/.exec(mend) ?? [];
+function putBack({ remedy }: Finding, dir: string): void {
+  const [, path = ''] = /^restore (\S+) from a backup/.exec(remedy) ?? [];
   cpSync(path.replace(dir, `${dir}-backup`), path, { recursive: true });
 }
 
@@ -79,9 +79,9 @@ function certificate(
       const files = certificateFiles(bad());
       return [await offline({ ...files, ...env }), files];
     },
-    async ({ mend }, files) => {
+    async ({ remedy }, files) => {
       const { TLS_CERT_FILE: path = '' } = files;
-      expect(mend).toContain(`put a valid certificate into ${path};`);
+      expect(remedy).toContain(`put a valid certificate into ${path};`);
       certificateFiles(HOLDS(host), join(path, '..'));
       return offline({ ...files, ...env });
     },
@@ -111,8 +111,8 @@ const onSmallDisk = (message: RegExp, leave: number): FindingCase => ({
       disk.fill(leave);
       return [await offline({ DATA_DIR: disk.path, DISK_RESERVE_MB: '8' }), disk];
     },
-    async ({ mend }, disk) => {
-      expect(mend).toBe(`free space on the disk of ${disk.path}: df -h ${disk.path}`);
+    async ({ remedy }, disk) => {
+      expect(remedy).toBe(`free space on the disk of ${disk.path}: df -h ${disk.path}`);
       execFileSync('df', ['-h', disk.path]);
       disk.free();
       return offline({ DATA_DIR: disk.path, DISK_RESERVE_MB: '8' });
@@ -143,9 +143,9 @@ const MADE_UP = ['OAUTH_SECRET', 'MYCELIUM_FOO', 'FEDERATION_BAR'].map((name) =>
   ...planted(
     new RegExp(`${name}: not a setting, so it is ignored`),
     async () => [await offline({ [name]: '/a/value' }), undefined],
-    async ({ mend }) => {
+    async ({ remedy }) => {
       // A shell's environment, as the daemon gets it.
-      const left = execFileSync('sh', ['-c', `${mend}; env`], {
+      const left = execFileSync('sh', ['-c', `${remedy}; env`], {
         env: { [name]: '/a/value' },
         encoding: 'utf8',
       });
@@ -167,8 +167,8 @@ const MISTYPED = (['MYCELIUM_PROT', 'TLS_CERT', 'TLS_KEY', 'FEDERATION_WEBHOOK']
     new RegExp(`${name}: not a setting, so it is ignored`),
     async () => [await offline({ [name]: '7001' }), undefined],
     async (finding) => {
-      expect(finding.mend).toMatch(new RegExp(`^\\w+=<the value>, and unset ${name}$`));
-      if (name.startsWith('TLS')) expect(finding.mend).toMatch(new RegExp(`^${name}_FILE=`));
+      expect(finding.remedy).toMatch(new RegExp(`^\\w+=<the value>, and unset ${name}$`));
+      if (name.startsWith('TLS')) expect(finding.remedy).toMatch(new RegExp(`^${name}_FILE=`));
       // The value is the operator's; that the name is one is what the remedy promises.
       const [meant = ''] = Object.keys(setting(finding, ''));
       return offline({ [meant]: '' });
@@ -214,8 +214,8 @@ export const MACHINE: CasesOf<
       };
       return [await doctor(env), { dir, port, env }];
     },
-    async ({ mend }, { dir, port, env }) => {
-      expect(mend).toBe('agrinet start');
+    async ({ remedy }, { dir, port, env }) => {
+      expect(remedy).toBe('agrinet start');
       const daemon = await startDaemon(dir, { PORT: String(port), API_KEY: GOOD_KEY });
       afterwards(() => daemon.stop());
       return doctor(env);
@@ -303,7 +303,7 @@ export const MACHINE: CasesOf<
   'api-key-damaged': inFolder(
     /api-key does not contain a key/,
     (dir) => writeFileSync(join(dir, 'api-key'), 'x', { mode: 0o600 }),
-    ({ mend }) => sh({ mend: mend.slice(0, mend.indexOf(';')) }),
+    ({ remedy }) => sh({ remedy: remedy.slice(0, remedy.indexOf(';')) }),
     {},
   ),
   'identity-gone': inFolder(
@@ -318,7 +318,7 @@ export const MACHINE: CasesOf<
       ...inFolder(
         /key-pepper is missing/,
         (dir) => rmSync(join(dir, 'key-pepper')),
-        ({ mend }) => sh({ mend: mend.slice(mend.indexOf('(')) }),
+        ({ remedy }) => sh({ remedy: remedy.slice(remedy.indexOf('(')) }),
       ),
     },
   ],
@@ -371,8 +371,8 @@ export const MACHINE: CasesOf<
           rmSync(join(dataDir, 'db'), { recursive: true });
           return [await offline({ DATA_DIR: dataDir }), of];
         },
-        async ({ mend }, of) => {
-          sh({ mend: mend.slice(mend.indexOf('rm ')) });
+        async ({ remedy }, of) => {
+          sh({ remedy: remedy.slice(remedy.indexOf('rm ')) });
           await restarted(of);
           return offline({ DATA_DIR: of.node.settings.dataDir });
         },
@@ -389,10 +389,10 @@ export const MACHINE: CasesOf<
         afterwards(() => daemon.stop());
         return [await offline({ DATA_DIR: dir }), { dir, daemon }];
       },
-      async ({ mend }, { dir, daemon }) => {
-        expect(mend).toMatch(new RegExp(`kill ${daemon.child.pid}$`));
+      async ({ remedy }, { dir, daemon }) => {
+        expect(remedy).toMatch(new RegExp(`kill ${daemon.child.pid}$`));
         const ended = once(daemon.child, 'exit');
-        sh({ mend: mend.slice(mend.indexOf('kill ')) });
+        sh({ remedy: remedy.slice(remedy.indexOf('kill ')) });
         await ended;
         return offline({ DATA_DIR: dir });
       },
@@ -408,8 +408,8 @@ export const MACHINE: CasesOf<
       await of.request('POST', '/listings', { type: 'offer', title: 'Maize' });
       return [await waitFor('the refusal', () => refused(of)), of];
     },
-    async ({ mend }, of) => {
-      expect(mend).toMatch(/^restart the daemon/);
+    async ({ remedy }, of) => {
+      expect(remedy).toMatch(/^restart the daemon/);
       return (await refused(await restarted(of))) ?? [];
     },
   ),

@@ -34,7 +34,7 @@ const until = (of: TestNode, ...states: string[]): Promise<boolean> =>
     async () => states.includes((await of.context.mirror.status()).state),
     30_000,
   );
-const INIT = { mend: 'agrinet mirror init' };
+const INIT = { remedy: 'agrinet mirror init' };
 const listing = (of: TestNode, id: string, more: object = {}): Promise<Response> =>
   of.request('PUT', `/listings/${id}`, { type: 'offer', title: id, ...more });
 
@@ -87,7 +87,7 @@ export const MIRROR: CasesOf<Extract<FindingId, `mirror-${string}`>> = {
         },
         async (finding, of) => {
           const own = setting(
-            { ...finding, mend: finding.mend.slice(finding.mend.indexOf('MIRROR_PREFIX')) },
+            { ...finding, remedy: finding.remedy.slice(finding.remedy.indexOf('MIRROR_PREFIX')) },
             'own-',
           );
           const again = await restarted(of, own);
@@ -148,8 +148,8 @@ export const MIRROR: CasesOf<Extract<FindingId, `mirror-${string}`>> = {
       await until(of, 'displaced');
       return [await online(of), { of, other }];
     },
-    async ({ mend }, { of, other }) => {
-      expect(mend).toBe('end the other process; then restart the daemon');
+    async ({ remedy }, { of, other }) => {
+      expect(remedy).toBe('end the other process; then restart the daemon');
       await other.stop();
       const again = await restarted(of);
       await until(again, 'running', 'filling');
@@ -199,8 +199,8 @@ export const MIRROR: CasesOf<Extract<FindingId, `mirror-${string}`>> = {
       await waitFor('the refusal', async () => (await of.context.mirror.status()).refused === 1, 30_000);
       return [await online(of), of];
     },
-    async ({ mend }, of) => {
-      await run(of, { mend: mend.replace(' lists them with the reason', '') });
+    async ({ remedy }, of) => {
+      await run(of, { remedy: remedy.replace(' lists them with the reason', '') });
       await listing(of, 'tiny', { price: 1 });
       await waitFor('the row', async () => (await of.context.mirror.status()).refused === 0, 30_000);
       return online(of);

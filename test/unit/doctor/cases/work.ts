@@ -98,24 +98,24 @@ function wantingKey(message: RegExp): FindingCase {
       await waitFor('the old back end', () => old.listening);
       const of = await node();
       const url = `http://127.0.0.1:${(old.address() as AddressInfo).port}`;
-      await run(of, { mend: `agrinet nodes add ${url}` });
-      await run(of, { mend: 'agrinet sync' });
+      await run(of, { remedy: `agrinet nodes add ${url}` });
+      await run(of, { remedy: 'agrinet sync' });
       const found = await waitFor('the refusal', async () => {
         const all = await online(of, 2 * MINUTE);
         return all.some(({ id }) => id === 'job-wants-key') && all;
       });
       return [found, of];
     },
-    async ({ id, mend }, of) => {
+    async ({ id, remedy }, of) => {
       const file = join(folder(), 'key');
       writeFileSync(file, `${GOOD_KEY}\n`, { mode: 0o600 });
-      const [add = '', then = ''] = mend.split('; then ');
-      await run(of, { mend: add }, { '<file with the key>': file });
+      const [add = '', then = ''] = remedy.split('; then ');
+      await run(of, { remedy: add }, { '<file with the key>': file });
       // Once more than once a minute a sync of all does nothing; what has just failed is tried by itself.
       if (then === 'agrinet sync') {
         const [job] = (await of.context.jobs.list({ state: 'dead', limit: 1 })).jobs;
         await of.context.jobs.retry(job?.id ?? '');
-      } else await run(of, { mend: then });
+      } else await run(of, { remedy: then });
       await waitFor('the sync', async () => (await online(of)).every((each) => each.id !== id));
       return online(of, 2 * MINUTE);
     },
@@ -132,7 +132,7 @@ export const WORK: CasesOf<
   | 'ops-rejected'
   | 'source-wants-key'
   | 'redis-away'
-  | 'rows-mended'
+  | 'rows-repaired'
   | 'entries-damaged'
 > = {
   'ops-pending': waiting(/1 op is pending/, Date.now),
@@ -179,8 +179,8 @@ export const WORK: CasesOf<
       await twoTitles(of, identity);
       return [await online(of), { of, identity }];
     },
-    async ({ mend }, { of, identity }) => {
-      expect(mend).toBe('agrinet conflicts, on the node of one of the writers');
+    async ({ remedy }, { of, identity }) => {
+      expect(remedy).toBe('agrinet conflicts, on the node of one of the writers');
       const key: RecordKey = recordKey('listings', identity.peerId, 'maize');
       const [known] = await of.node.store.records([key]);
       const hand = new Hand(identity, epoch());
@@ -218,8 +218,8 @@ export const WORK: CasesOf<
       const id = await syncJob(of);
       return [await online(of, 20 * MINUTE), { of, id }];
     },
-    async ({ mend }, { of, id }) => {
-      expect(mend).toMatch(/^agrinet worker/);
+    async ({ remedy }, { of, id }) => {
+      expect(remedy).toMatch(/^agrinet worker/);
       // What a worker does over HTTP.
       const { attempt } = await of.context.jobs.attempts.claim(id);
       await of.context.jobs.attempts.complete(id, attempt, {});
@@ -238,15 +238,15 @@ export const WORK: CasesOf<
         await waitFor('Redis to be missed', () => !of.context.jobs.health().ok, 20_000);
         return [await online(of), { of, redis }];
       },
-      async ({ mend }, { of, redis }) => {
-        expect(mend).toBe('systemctl start redis-server');
+      async ({ remedy }, { of, redis }) => {
+        expect(remedy).toBe('systemctl start redis-server');
         await redis.restart();
         await waitFor('it to be found again', () => of.context.jobs.health().ok, 30_000);
         return online(of);
       },
     ),
   },
-  'rows-mended': planted(
+  'rows-repaired': planted(
     /stored rows did not match the feeds: 1 in records.* in the scrub started at .*; all were rebuilt/,
     async () => {
       const of = await node();
@@ -278,8 +278,8 @@ export const WORK: CasesOf<
       await scrubbed(of);
       return [await online(of), of];
     },
-    async ({ mend }, of) => {
-      expect(mend).toBe('agrinet rebuild (while the daemon is stopped)');
+    async ({ remedy }, of) => {
+      expect(remedy).toBe('agrinet rebuild (while the daemon is stopped)');
       await of.stop();
       await rebuild(of.node.settings, systemEnv, () => undefined); // all that the command does
       const again = await restarted(of);

@@ -6,7 +6,7 @@ import { roleOf } from '../roles.ts';
 import { missingTerms } from './terms.ts';
 
 /** Why a step may not follow its own past, or undefined when it may; the rules are in machine.ts. */
-export function mayNot(history: History, now: Summary, t: Transition): ErrorCode | undefined {
+export function stepProblem(history: History, now: Summary, t: Transition): ErrorCode | undefined {
   const { contract } = history;
   const all = history.all.map((s) => s.t);
   const open = now.state === 'draft' || now.state === 'proposed';

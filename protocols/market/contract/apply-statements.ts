@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../error-codes.ts';
-import { mayNot } from './lawful.ts';
+import { stepProblem } from './step-rules.ts';
 import type { Contract, History, Step } from './model.ts';
 import { groundsOf } from './rounds.ts';
 import type { Transition } from './statement.ts';
@@ -49,7 +49,7 @@ function* inOrder(
 }
 
 /** Finds what counts: each statement is weighed once, on its own past. */
-export function weigh(contract: Contract, statements: Iterable<Transition>): EvaluatedStatements {
+export function applyStatements(contract: Contract, statements: Iterable<Transition>): EvaluatedStatements {
   const byHash = new Map<string, Transition>();
   const rejected = new Map<string, ErrorCode>();
   for (const t of [...statements].sort((a, b) => ascending(a.hash, b.hash)))
@@ -82,7 +82,7 @@ export function weigh(contract: Contract, statements: Iterable<Transition>): Eva
       return one === undefined ? bits : bits | one.bit | one.past;
     }, 0n);
     const { history, now } = summaryOf(past);
-    const code = mayNot(history, now, t);
+    const code = stepProblem(history, now, t);
     if (code !== undefined) {
       rejected.set(t.hash, code);
       continue;

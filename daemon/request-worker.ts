@@ -1,5 +1,5 @@
 import type { Transferable, Worker } from 'node:worker_threads';
-import type { AskedAnswer, AskedEvents, AskedWorker } from '../protocols/asked-thread.ts';
+import type { WorkerReply, WorkerEvents, RequestWorker } from '../protocols/request-thread.ts';
 
 /** The message for a request, and what of it is transferred rather than copied. */
 export interface Posted {
@@ -8,13 +8,13 @@ export interface Posted {
 }
 
 /** A thread that reports when it is ready and then answers each request, by its id. It does not keep the process alive. */
-export function askedWorker<Request, Answer>(
+export function startRequestWorker<Request, Answer>(
   thread: Worker,
-  { answer, gone }: AskedEvents<Answer>,
+  { answer, gone }: WorkerEvents<Answer>,
   posted: (request: Request) => Posted,
-): AskedWorker<Request> {
+): RequestWorker<Request> {
   thread.unref();
-  thread.on('message', (message: AskedAnswer<Answer>) => answer(message));
+  thread.on('message', (message: WorkerReply<Answer>) => answer(message));
   thread.on('error', (cause) => gone(cause));
   thread.on('exit', () => gone());
   return {

@@ -2,7 +2,7 @@ import type { Env, Timer } from './env.ts';
 import type { AgrinetError } from './errors.ts';
 
 /** A thread of one's own that answers what it is asked. */
-export interface AskedWorker<Request> {
+export interface RequestWorker<Request> {
   post(request: Request): void;
   /** Whether it keeps the process alive: with nothing to do it must not, with work it must. */
   hold(holds: boolean): void;
@@ -11,20 +11,20 @@ export interface AskedWorker<Request> {
 }
 
 /** First that the thread is there; then to each question its answer, with the question's id. */
-export type AskedAnswer<Answer> = { readonly ready: true } | (Answer & { readonly id: number });
+export type WorkerReply<Answer> = { readonly ready: true } | (Answer & { readonly id: number });
 
 /** What a thread says, never before it is started: its answers, and that it is gone, by itself or ended. */
-export interface AskedEvents<Answer> {
-  readonly answer: (answer: AskedAnswer<Answer>) => void;
+export interface WorkerEvents<Answer> {
+  readonly answer: (answer: WorkerReply<Answer>) => void;
   readonly gone: (cause?: unknown) => void;
 }
 
 /** Starts a thread that keeps nothing alive yet. */
-export type StartAsked<Request, Answer> = (events: AskedEvents<Answer>) => AskedWorker<Request>;
+export type StartWorker<Request, Answer> = (events: WorkerEvents<Answer>) => RequestWorker<Request>;
 
-export interface AskedThreadParts<Request, Answer> {
+export interface RequestThreadParts<Request, Answer> {
   readonly env: Pick<Env, 'after'>;
-  readonly start: StartAsked<Request, Answer>;
+  readonly start: StartWorker<Request, Answer>;
   /** What those who wait are told when the thread is gone, or does not start. */
   readonly failed: (how: 'ended' | 'failed' | 'did not start', cause?: unknown) => AgrinetError;
   /** It is there no longer, and not because `end` was called: what it held is lost. */
@@ -53,10 +53,10 @@ interface Waiting<Answer> {
  * One thread at a time, started when it is needed. Each question has a deadline (milliseconds, from the moment that the thread is there and
  * has all of the question); a thread that misses one is ended, all that wait for it are told why, and the next question finds a fresh one.
  */
-export class AskedThread<Request, Answer> {
-  readonly #parts: AskedThreadParts<Request, Answer>;
+export class RequestThread<Request, Answer> {
+  readonly #parts: RequestThreadParts<Request, Answer>;
   readonly #open = new Map<number, Waiting<Answer>>();
-  #worker: AskedWorker<Request> | undefined;
+  #worker: RequestWorker<Request> | undefined;
   #ready: PromiseWithResolvers<void> = Promise.withResolvers();
   #nextId = 1;
   /** Pieces of work of several questions that are under way. */
@@ -64,7 +64,7 @@ export class AskedThread<Request, Answer> {
   #idle: Timer | undefined;
   #stopped: AgrinetError | undefined;
 
-  constructor(parts: AskedThreadParts<Request, Answer>) {
+  constructor(parts: RequestThreadParts<Request, Answer>) {
     this.#parts = parts;
   }
 
@@ -139,7 +139,7 @@ export class AskedThread<Request, Answer> {
     await worker?.end();
   }
 
-  #begin(): AskedWorker<Request> {
+  #begin(): RequestWorker<Request> {
     const ready = Promise.withResolvers<void>();
     ready.promise.catch(() => undefined); // whoever waits for it is told
     const fresh = this.#parts.start({
@@ -155,7 +155,7 @@ export class AskedThread<Request, Answer> {
   }
 
   /** All that were asked of a thread that is gone are told; who asks next gets another. */
-  #tell(worker: AskedWorker<Request>, error: AgrinetError): boolean {
+  #tell(worker: RequestWorker<Request>, error: AgrinetError): boolean {
     if (this.#worker !== worker) return false;
     this.#worker = undefined;
     this.#ready.reject(error);
@@ -164,12 +164,12 @@ export class AskedThread<Request, Answer> {
     return true;
   }
 
-  #lose(worker: AskedWorker<Request>, error: AgrinetError): void {
+  #lose(worker: RequestWorker<Request>, error: AgrinetError): void {
     if (this.#tell(worker, error)) this.#parts.onLost?.(error);
     void worker.end();
   }
 
-  async #started(worker: AskedWorker<Request>): Promise<void> {
+  async #started(worker: RequestWorker<Request>): Promise<void> {
     const timer = this.#parts.env.after(
       START_MS,
       () => this.#lose(worker, this.#parts.failed('did not start')),

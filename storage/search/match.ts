@@ -1,4 +1,4 @@
-import { type Clause, fulfils } from '../../protocols/market/search-words.ts';
+import { type Clause, matchesClause } from '../../protocols/market/search-words.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { indexValue } from '../indexes.ts';
 import { type ListFilter, matches } from '../list-filter.ts';
@@ -57,12 +57,12 @@ export interface Asked {
  * Whether a listing is one that is found by a search and a filter: without an index, and the same as `Searches` would find in one. Throws what
  * the filter's `keep` throws.
  */
-export function meets({ state, listing, words }: Held, { search, filter, terms }: Asked): boolean {
+export function isMatch({ state, listing, words }: Held, { search, filter, terms }: Asked): boolean {
   if (search !== undefined) {
     const { clauses, price, quantity } = search;
     if (!isIn(price, listing.price) || !isIn(quantity, listing.quantity)) return false;
     if (!terms.every((term) => words.has(term))) return false;
-    if (!clauses.every((clause) => fulfils(words, clause))) return false;
+    if (!clauses.every((clause) => matchesClause(words, clause))) return false;
   }
   return matches(state, filter);
 }

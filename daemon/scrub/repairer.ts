@@ -14,16 +14,16 @@ import type { Phase } from './pass.ts';
 import type { ScrubParts } from './scrub.ts';
 
 /** Checks rows; what seems wrong is checked again between two commits, and repaired there. */
-export class Mender {
+export class Repairer {
   readonly #parts: ScrubParts & Pick<CheckParts, 'opsOfRecord'>;
   /** A mere check draws no numbers: a commit may be drawing them at the same time. */
   readonly #looking: CheckParts;
-  readonly #found: (wrong: Wrong, mended: boolean) => void;
+  readonly #found: (wrong: Wrong, repaired: boolean) => void;
   readonly #tooLong: (key: RecordKey) => void;
 
   constructor(
     parts: ScrubParts & Pick<CheckParts, 'opsOfRecord'>,
-    found: (wrong: Wrong, mended: boolean) => void,
+    found: (wrong: Wrong, repaired: boolean) => void,
     tooLong: (key: RecordKey) => void,
   ) {
     const { store } = parts;
@@ -67,10 +67,10 @@ export class Mender {
       if (seen.wrong.length === 0 && seen.again.length === 0) return;
       await this.#parts.alone(async () => {
         const records = new Set<RecordKey>();
-        const first = await this.#mend(await check(this.#parts));
+        const first = await this.#repair(await check(this.#parts));
         for (const key of first) records.add(key);
         for (const key of records)
-          for (const next of await this.#mend(await checkRecord(this.#parts, key))) records.add(next);
+          for (const next of await this.#repair(await checkRecord(this.#parts, key))) records.add(next);
       });
     } catch (error) {
       if (!(error instanceof AgrinetError) || error.code !== 'value-damaged') throw error;
@@ -78,10 +78,10 @@ export class Mender {
     }
   }
 
-  async #mend(checked: Checked): Promise<RecordKey[]> {
-    if (checked.mend.length > 0) await this.#parts.db.batch([...checked.mend], true);
+  async #repair(checked: Checked): Promise<RecordKey[]> {
+    if (checked.repairs.length > 0) await this.#parts.db.batch([...checked.repairs], true);
     for (const wrong of checked.wrong) this.#found(wrong, true);
-    if (checked.states.length > 0) this.#parts.onMended(checked.states);
+    if (checked.states.length > 0) this.#parts.onRepaired(checked.states);
     return checked.again;
   }
 }
