@@ -117,7 +117,7 @@ export class Erasures implements ErasurePort {
       if (owners.size > 0) await search.sweep([...owners]);
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
     } catch (error) {
-      warn('what was erased is still on the disk; it is cleared when writing goes on, or at the next start', {
+      warn('erased content is still on the disk; it is cleared when writing resumes, or at the next start', {
         err: error,
       });
     }

@@ -5,7 +5,7 @@ import { openHead } from './head-file.ts';
 import type { HeadNote, Level, LevelHome, LevelOptions } from './level.ts';
 import { openLevel, repairLevel } from './open-level.ts';
 import { refuseHalfRestored } from './restored.ts';
-import { checkLive, lacksRoot, liveTables, writeCleanMark } from './table-check.ts';
+import { checkLive, isMissingRoot, liveTables, writeCleanMark } from './table-check.ts';
 import { systemCode } from '../protocols/errors.ts';
 
 /** LevelDB in `DATA_DIR/db`, with the files `initialized` and `head` beside it. */

@@ -94,7 +94,7 @@ const End = z.object({
   foreign: z.record(z.string(), z.number()),
   pending: z.number(),
   differences: z.number(),
-  mended: z.number().optional(),
+  repaired: z.number().optional(),
 });
 const Difference = z.object({
   difference: z.object({ table: z.string(), key: z.array(z.string()), kind: z.string() }),

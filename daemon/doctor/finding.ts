@@ -112,9 +112,9 @@ const NAMED = 10;
 export function firstOf(findings: readonly Finding[]): Finding[] {
   const [next] = findings.slice(NAMED);
   if (next === undefined) return [...findings];
-  const { id, check, severity, mend } = next;
+  const { id, check, severity, remedy } = next;
   const message = `and ${findings.length - NAMED} more of this kind`;
-  return [...findings.slice(0, NAMED), { id, check, severity, message, mend }];
+  return [...findings.slice(0, NAMED), { id, check, severity, message, remedy }];
 }
 
 /** Text of a peer or of the environment, harmless for a terminal and of bounded length. */

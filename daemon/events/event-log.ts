@@ -106,7 +106,7 @@ export class EventLog {
     const { env, warn } = this.#options;
     try {
       if (this.#window.measure(data) > this.#limits.eventChars) {
-        warn('an event is too large to be told', { type });
+        warn('an event is too large to be delivered', { type });
         return;
       }
       const base = { type, time: env.now(), data };
@@ -115,7 +115,7 @@ export class EventLog {
         this.#window.dropUnnumbered();
       this.#number();
     } catch (error) {
-      warn('an event was not told', { err: error, type });
+      warn('an event was not delivered', { err: error, type });
     }
   }
 
@@ -221,7 +221,7 @@ export class EventLog {
     // A stop in order gives back what was reserved and not used.
     if (this.#window.written >= this.#next - 1 && !table.unavailable())
       await table.reserve(this.#next).catch((error: unknown) => {
-        warn('event numbers not given back', { err: error });
+        warn('unused event numbers not returned', { err: error });
       });
   }
 
@@ -265,7 +265,7 @@ export class EventLog {
       try {
         if (listener.wants(event)) void listener.push(event);
       } catch (error) {
-        this.#options.warn('an event was not told', { err: error, type: event.type });
+        this.#options.warn('an event was not delivered', { err: error, type: event.type });
       }
     }
   }
@@ -293,10 +293,10 @@ export class EventLog {
       this.#kept += events.length - over;
       this.#oldest = Math.max(this.#oldest, deleted + 1);
       const count = this.#window.takeLost();
-      if (count > 0) warn('events were told but could not be kept', { count });
+      if (count > 0) warn('events were delivered but could not be stored', { count });
       this.#schedule(flushMs);
     } catch (error) {
-      warn('events not kept yet', { err: error });
+      warn('events not stored yet', { err: error });
       this.#schedule(retryMs);
     }
   }

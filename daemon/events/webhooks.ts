@@ -98,7 +98,7 @@ export function startWebhooks(
     const over = waiting.length - MOST_WAITING;
     if (over > 0) {
       waiting.splice(0, over);
-      warn('webhooks given up: the job queue takes none', { count: over });
+      warn('webhooks dropped: the job queue accepts none', { count: over });
     }
     void addAll();
     return undefined;

@@ -53,7 +53,7 @@ export function createTrends(parts: TrendsParts): Trends {
     // Their readers find and report the damage.
     onDamaged: (keys) => reader.readable(keys),
     onLost: (error) => {
-      warn('the thread that counts prices is lost; the next question begins another', { err: error });
+      warn('the price thread ended; the next request starts another', { err: error });
       parts.alarm({ kind: 'trends-failed' });
     },
   });
@@ -64,7 +64,7 @@ export function createTrends(parts: TrendsParts): Trends {
     monotonic: env.monotonic,
     onFailure: (error) =>
       warn('a report on trends could not be renewed; the last one is shown', { err: error }),
-    stored: storedReports(db, (error) => warn('the reports of trends are not kept', { err: error })),
+    stored: storedReports(db, (error) => warn('reports of trends could not be stored', { err: error })),
   });
   async function* published(): ReturnType<TrendsPort['transactions']> {
     const rated = await parts.rated();

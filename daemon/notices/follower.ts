@@ -59,7 +59,7 @@ export class Follower extends WokenWork {
   }
 
   protected override failed(err: unknown): void {
-    this.#parts.warn('notices wait', { err });
+    this.#parts.warn('notices are delayed', { err });
   }
 
   protected override async look(): Promise<void> {
@@ -83,7 +83,7 @@ export class Follower extends WokenWork {
 
   async #readWaiting(): Promise<void> {
     for (const name of await this.#waiting.read())
-      this.#parts.warn('steps that were to be told are damaged and left out', { contract: name });
+      this.#parts.warn('pending notices of contract steps are damaged and left out', { contract: name });
     this.#isRead = true;
   }
 
@@ -110,7 +110,7 @@ export class Follower extends WokenWork {
 
   async #read({ key, what }: PendingNotice<Later>, records: Records): Promise<Read> {
     if (what !== undefined) return this.#readOrPass(key, () => this.#notices(what, records));
-    this.#parts.warn('something that was to be told is damaged and left out', { key });
+    this.#parts.warn('a pending notice is damaged and left out', { key });
     return NOTHING;
   }
 
@@ -122,7 +122,7 @@ export class Follower extends WokenWork {
       const tries = (this.#failed.get(key) ?? 0) + 1;
       this.#failed.set(key, tries);
       if (errorCode(error) !== 'value-damaged' && tries < 5) throw error;
-      this.#parts.warn('somebody was not told of something', { err: error, key });
+      this.#parts.warn('a notice could not be written', { err: error, key });
       return NOTHING;
     }
   }

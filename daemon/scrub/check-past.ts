@@ -51,7 +51,7 @@ export async function checkPast(
   if (
     checked.wrong.some(({ table, kind }) => table === 'past' || (table === 'recordOps' && kind === 'stale'))
   )
-    for (const { full } of rows.values()) checked.mend.push({ type: 'del', key: full });
+    for (const { full } of rows.values()) checked.repairs.push({ type: 'del', key: full });
 }
 
 function tells(value: unknown, change: Hashed, number: Derived['ops'][number]['number']): boolean {

@@ -75,7 +75,7 @@ export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Ch
   // A change without a number is compared with those that it names, which takes longer and needs no number to be right.
   if (stale.length > 0)
     for (const { row, number } of derived.ops)
-      if (typeof number === 'number') checked.mend.push({ type: 'put', key: row, value: EMPTY });
+      if (typeof number === 'number') checked.repairs.push({ type: 'put', key: row, value: EMPTY });
   await checkPast(parts.db, key, derived.ops, checked);
   await checkVerdicts(parts, key, derived, checked);
   await checkLacking(parts, key, derived, checked);

@@ -12,7 +12,7 @@ import type { Store } from '../../storage/store.ts';
 import { recordsOf, type Wrong } from './check-rows.ts';
 import { checkDigests, checkFeeds } from './check-sums.ts';
 import { SCRUB_LIMITS } from './limits.ts';
-import { Mender } from './mender.ts';
+import { Repairer } from './repairer.ts';
 import {
   figuresOf,
   newPass,
@@ -80,7 +80,9 @@ export class Scrub {
     this.#stopping = new AbortController();
     void this.#queue
       .run(() => this.#restore())
-      .catch((error: unknown) => this.#parts.log('where the scrub stood is not known', { err: error }))
+      .catch((error: unknown) =>
+        this.#parts.log('the position of the scrub is unknown; a new pass begins', { err: error }),
+      )
       .finally(() => this.#schedule(this.#pass === undefined ? this.#untilNext() : this.#firstMs));
   }
 
@@ -235,7 +237,7 @@ export class Scrub {
         this.#onePass({ pace: paced((ms) => rest(ms, signal)), signal, onProgress: () => undefined }),
       )
       .catch((error: unknown) => {
-        if (!signal.aborted) log('the scrub failed; it goes on later', { err: error });
+        if (!signal.aborted) log('the scrub failed; it continues later', { err: error });
       })
       .finally(() => this.#schedule(this.#pass === undefined ? this.#untilNext() : this.#firstMs));
   }

@@ -76,7 +76,7 @@ export class SmsSender extends WokenWork {
     const work = this.#work(row)
       .catch(async (error: unknown) => {
         if (this.stopping.aborted) return;
-        this.#parts.warn('an SMS waits', { err: error });
+        this.#parts.warn('an SMS is waiting to be sent', { err: error });
         await pause(this.#parts.env, RETRY_MS, this.stopping);
       })
       .finally(() => {
@@ -146,7 +146,7 @@ export class SmsSender extends WokenWork {
     const { lines, table, warn } = this.#parts;
     const { userId, notificationId: id } = sms;
     if ('end' in outcome) {
-      if (outcome.end === 'unknown') warn('whether an SMS was sent cannot be told', { notice: id });
+      if (outcome.end === 'unknown') warn('it is unknown whether an SMS was sent', { notice: id });
       await lines.setSms(userId, id, outcome.end === 'dropped' ? undefined : outcome.end, [gone]);
       return;
     }

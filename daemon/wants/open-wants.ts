@@ -37,7 +37,9 @@ export async function openWants(parts: WantsParts): Promise<OpenWants> {
     book,
     table,
     records: (keys) =>
-      readRecords(db, keys, ({ key }) => warn('a damaged listing is told to nobody', { key })),
+      readRecords(db, keys, ({ key }) =>
+        warn('a damaged listing was skipped: nobody is notified of it', { key }),
+      ),
     write: (ops) => db.batch(ops, false),
   });
   follower.wake();

@@ -63,7 +63,7 @@ export class WantBook {
   load(): Promise<void> {
     return this.#changes.run(async () => {
       const { table, rows, warn } = this.#parts;
-      const stored = await table.load(() => warn('a want is damaged and left out', {}));
+      const stored = await table.load(() => warn('a saved search is damaged and left out', {}));
       this.#byId = new Map();
       this.#byUser = new Map();
       this.#index = new WantIndex();
@@ -158,7 +158,7 @@ export class WantBook {
     try {
       return { ...want, asked: this.#parts.asked(want.query) };
     } catch (error) {
-      this.#parts.warn('a want asks for what this version does not know, and is left out', {
+      this.#parts.warn('a saved search has a criterion that this version does not know, and is left out', {
         want: want.id,
         code: errorCode(error),
       });

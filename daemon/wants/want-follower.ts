@@ -46,7 +46,7 @@ export class WantFollower extends WokenWork {
   }
 
   protected override failed(err: unknown): void {
-    this.#parts.warn('wants wait', { err });
+    this.#parts.warn('saved searches are delayed', { err });
   }
 
   protected override async look(): Promise<void> {

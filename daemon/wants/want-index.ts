@@ -2,7 +2,7 @@ import type { AskedListings } from '../../api/asked-listings.ts';
 import type { Clause } from '../../protocols/market/search-words.ts';
 import { coordinatesOf, indexValue } from '../../storage/indexes.ts';
 import type { ListFilter } from '../../storage/list-filter.ts';
-import { type Asked, type Held, meets, termsOf } from '../../storage/search/meets.ts';
+import { type Asked, type Held, isMatch, termsOf } from '../../storage/search/match.ts';
 import { Counts } from '../../protocols/counts.ts';
 
 /** A search to match against listings. */

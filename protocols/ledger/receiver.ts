@@ -115,7 +115,7 @@ export class Receiver {
   ): Promise<{ readonly written: Promise<void> }> {
     await effects.evaluateRemaining();
     const { accepted: entries } = intake;
-    const [feeds, erasures] = [[...intake.feeds.values()], [...intake.words.values()]];
+    const [feeds, erasures] = [[...intake.feeds.values()], [...intake.erasures.values()]];
     // Before they can be seen: what is written here in answer to them is later, whatever becomes of this batch.
     for (const { entry } of entries) this.#parts.ledger.clock.observe(entry.header.time);
     const write = { effects, entries, feeds, erasures, local: false, sync: false };

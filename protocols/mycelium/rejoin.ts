@@ -130,7 +130,7 @@ export class Rejoin {
   }
 
   /** Resolves when this node may promise something. Throws `rejoining`, at once after a loss; `stopping`. */
-  async mayPromise(): Promise<void> {
+  async awaitFence(): Promise<void> {
     for (;;) {
       if (this.#stopped) throw new AgrinetError('stopping', 'the node is stopping');
       const wait = this.#waiting();

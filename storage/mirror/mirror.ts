@@ -161,7 +161,7 @@ export class Mirror {
       await this.#hold
         .renew(0)
         .catch((error: unknown) =>
-          this.#parts.log('info', 'the mirror could not say that it stops', { err: error }),
+          this.#parts.log('info', 'the mirror could not release its tables', { err: error }),
         );
     late.cancel();
     this.#status.be('stopped', '');
@@ -324,7 +324,7 @@ export class Mirror {
     if (!this.#hold.repairDue || this.#hold.isFilling) return;
     if (this.#repairing !== undefined || this.#checks.busy()) return;
     this.#repairing = this.#repairAll()
-      .catch((error: unknown) => log('warn', 'the tables could not be repaired; tried again', { err: error }))
+      .catch((error: unknown) => log('warn', 'the tables could not be repaired; retrying', { err: error }))
       .finally(() => (this.#repairing = undefined));
   }
 
@@ -333,7 +333,7 @@ export class Mirror {
     for await (const step of this.#checks.repair({ deleteForeign: false }))
       if (step.kind === 'difference') differences++;
     await this.#hold.repaired();
-    this.#parts.log('info', 'the tables were held against the database', { differences });
+    this.#parts.log('info', 'the tables were compared with the database', { differences });
   }
 }
 

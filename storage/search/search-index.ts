@@ -160,7 +160,9 @@ export class SearchIndex {
         // What could not be written is not lost: it is read again when the database is available again.
         this.#reload = true;
         this.#isNear = false;
-        this.#parts.warn('the search index does not follow; it goes on with the next change', { err: error });
+        this.#parts.warn('the search index could not be updated; it retries with the next change', {
+          err: error,
+        });
       })
       .finally(() => {
         this.#running = undefined;
@@ -275,7 +277,7 @@ export class SearchIndex {
   }
 
   /** A search found rows that cannot be read: rebuilds them from the records. */
-  mend(error: unknown): void {
+  repair(error: unknown): void {
     const { warn } = this.#parts;
     if (errorCode(error) !== 'value-damaged' || this.#isMending) return;
     this.#isMending = true;

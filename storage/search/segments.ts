@@ -1,7 +1,7 @@
 import { sliced, soleTurn } from '../../protocols/ledger/turn.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Database } from '../database.ts';
-import { bitmapOf, placesOf, unite } from './bits.ts';
+import { bitmapOf, placesOf, unionInto } from './bits.ts';
 import { type ChangeSpan, listingsBetween, existing } from './changed-listings.ts';
 import { kept, type Listings } from './listings.ts';
 import { EMPTY_INDEX, type Manifest, manifestRow, readManifest } from './manifest.ts';
@@ -167,7 +167,7 @@ export class Segments {
   /** Whether a segment has outdated listings of some owners. */
   async #hasGone(segment: Segment, owners: readonly string[]): Promise<boolean> {
     const own = bitmapOf(segment.size);
-    for (const owner of owners) unite(own, (await segment.withWord(ownerTerm(owner))) ?? bitmapOf(0));
+    for (const owner of owners) unionInto(own, (await segment.withWord(ownerTerm(owner))) ?? bitmapOf(0));
     const numbers = await segment.numbers();
     const theirs = Array.from(placesOf(own), (place) => numbers[place] ?? 0);
     return (await existing(this.#parts.db, theirs)).size < theirs.length;

@@ -234,10 +234,10 @@ describe('the log of events', () => {
     const live = listen(log);
     for (let n = 1; n <= 40; n++) log.emit('conflict', { n });
     expect(live.events).toHaveLength(40);
-    await waitFor('a warning', () => warnings.includes('events not kept yet'));
+    await waitFor('a warning', () => warnings.includes('events not stored yet'));
     broken = false;
     await waitFor('the events to be written', async () => (await onDisk()).length === 32);
-    expect(warnings).toContain('events were told but could not be kept');
+    expect(warnings).toContain('events were delivered but could not be stored');
     const early = listen(log, 3);
     await waitFor('the replay', () => early.events.length === 33);
     expect(early.events[0]).toMatchObject({ type: 'reset' });

@@ -124,7 +124,7 @@ it('waits before it tries again what fails at once, as everything does while the
   follower.wake();
   await follower.idle();
   await new Promise((resolve) => setImmediate(resolve));
-  expect([tries, warnings, sleep]).toEqual([1, ['notices wait'], 2000]);
+  expect([tries, warnings, sleep]).toEqual([1, ['notices are delayed'], 2000]);
   warnings.length = 0;
 });
 
@@ -182,7 +182,7 @@ it('what waits is looked at again after a restart, and after a disk that failed'
   const batch = db.batch.bind(db);
   db.batch = () => Promise.reject(new Error('the disk is away'));
   await look(WAITING_LIMITS.firstMs);
-  expect(warnings.splice(0)).toEqual(['notices wait']);
+  expect(warnings.splice(0)).toEqual(['notices are delayed']);
   db.batch = batch;
   expect(await look(sleep)).toContain(`tell ${stepKey(1)}`);
   expect(await table.waiting()).toEqual([]);

@@ -55,7 +55,7 @@ it('a provider that cannot be asked leaves it unknown after an hour, and it is n
   expect(lines.get('a')).toBe('sending');
   await clock.pass(SMS_LIMITS.longestMs);
   expect([provider.sends.length, lines.get('a'), rows.size]).toEqual([1, 'unknown', 0]);
-  expect(warnings).toEqual(['whether an SMS was sent cannot be told {"notice":"a"}']);
+  expect(warnings).toEqual(['it is unknown whether an SMS was sent {"notice":"a"}']);
 });
 
 it('what a process that is gone was sending is asked for, at the number that it was sent to', async () => {

@@ -123,7 +123,7 @@ it('a listing that many wants find is told in batches, and to each once when it 
   let batches = 0;
   cut = () => ++batches === 5;
   expect(await look()).toBe(4 * 64);
-  expect(warnings.splice(0)).toEqual(['wants wait']);
+  expect(warnings.splice(0)).toEqual(['saved searches are delayed']);
   await follower.stop();
   await start();
   await look();
