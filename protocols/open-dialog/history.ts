@@ -29,6 +29,7 @@ const WRITES = 256;
 /** As many as a collection can have fields, and more. */
 const FIELDS = 2 ** 16;
 const NONE = 0;
+const BELOW_FLOOR = 'below-floor';
 
 /**
  * The applied changes of a record: their graph, and which writes are visible. It keeps only numbers, because a record may have
@@ -120,16 +121,17 @@ export class History implements ChangeGraph {
 
   /**
    * What keeps a change from being applied; undefined when it follows what is applied, and the heads of a floor all together if it follows
-   * one. Whatever follows a floor begins beyond the largest op of it: what does not is below it, and waits for nothing that may still come.
+   * one. Whatever follows a floor begins beyond the largest op of it: what does not is below it, and is never applied, though it is rejected
+   * once what it depends on is.
    */
   lacks({ deps, startOp }: Change): Lack | undefined {
     const { heads, isGenesis, maxOp } = this.#ground;
     const named = heads.length === 1 ? 0 : heads.filter((head) => deps.includes(head)).length;
     const isPart = named > 0 && named < heads.length;
     const missing = deps.find((dep) => !heads.includes(dep) && !this.#byHash.has(packed(dep)));
-    if (!isGenesis && (isPart || (missing !== undefined && startOp <= maxOp)))
-      return { missing: CHECKPOINT, code: 'below-floor' };
-    return missing === undefined ? undefined : { missing, code: 'dependency-missing' };
+    if (isPart) return { missing: CHECKPOINT, code: BELOW_FLOOR };
+    if (missing === undefined) return undefined;
+    return { missing, code: !isGenesis && startOp <= maxOp ? BELOW_FLOOR : 'dependency-missing' };
   }
 
   /** How a change relates to those that it follows, all of them applied; or the code that it is rejected with. */

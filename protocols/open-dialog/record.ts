@@ -145,7 +145,7 @@ export function openState(state: RecordState): OpenState {
 /** What unmerged records are missing: the merge is requested again until it is there. */
 export const MERGE = 'merge';
 
-/** What changes below a floor are missing: no further change can let them be applied, but another checkpoint may. */
+/** What a change misses that follows some heads of a floor and not all: no further change can let it be applied, but another checkpoint may. */
 export const CHECKPOINT = 'checkpoint';
 
 /** True when the record appears in views, exports and lists. */

@@ -118,6 +118,28 @@ export class FlooredWorld {
     return true;
   }
 
+  /** A change upon the floor, in a new epoch, and one upon that in another whose first op is no higher than the floor's. */
+  crossed(made: Made, first: number, second: number): readonly [above: PlacedOp, below: PlacedOp] {
+    const [one, other] = [first, second].map((n) => ({
+      author: owner.peerId,
+      epoch: `f${n}`.padEnd(16, '0'),
+    }));
+    if (one === undefined || other === undefined) throw new TypeError('two epochs');
+    const draft = (writer: Writer, known: readonly PlacedOp[], title: string): Uint8Array => {
+      const { outline, values } = this.evaluate(known, made);
+      const state = values === undefined ? outline : withValues(outline, values);
+      const [bytes] = draftEdit(writer, this.key, 'public', state, { title }).ops;
+      return bytes ?? new Uint8Array();
+    };
+    const at = { channel: 'public', seq: 1, index: 0, time: [2000, 0] } as const;
+    const above: PlacedOp = { ...at, ...one, bytes: draft(one, [], 'above') };
+    const op = decodeOp(draft(other, [above], 'below'));
+    if (op === undefined) throw new TypeError('an edit');
+    const { hash: _, ...change } = decodeChange(op.d);
+    const d = encodeChange({ ...change, startOp: 2 });
+    return [above, { ...at, ...other, bytes: encodeOp({ ...op, d }) }];
+  }
+
   #int(below: number): number {
     return Math.floor(this.#random() * below);
   }

@@ -157,6 +157,26 @@ test('above a floor, op by op in any order is the evaluation of everything, and 
   for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0);
 }, 240_000);
 
+test('what begins below a floor and depends on what is above it is rejected, whichever of the two is walked first', () => {
+  const world = worldOf(1, { spoils: false, ends: false }, 0);
+  const made = world.made.find(({ floor }) => floor?.kind === 'document') ?? fail();
+  for (const [first, second] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    const [above, below] = world.crossed(made, first, second);
+    for (const ops of [
+      [above, below],
+      [below, above],
+    ]) {
+      const { verdicts } = world.evaluate(ops, made);
+      expect(verdicts[ops.indexOf(above)]).toEqual({ state: 'applied' });
+      expect(verdicts[ops.indexOf(below)]).toEqual({ state: 'rejected', code: 'start-op-wrong' });
+    }
+    expect(world.evaluate([below], made).verdicts).toMatchObject([{ state: 'pending', code: 'below-floor' }]);
+  }
+}, 60_000);
+
 test('who pruned, who did not and who is new show the same, and what they showed before where nothing comes late', () => {
   const seen = { floors: 0, again: 0, exact: 0, late: 0 };
   for (let i = 0; i < COUNT; i++) {
