@@ -1,12 +1,6 @@
 import { AgrinetError } from '../protocols/errors.ts';
-import { ARRIVALS } from './arrival-migration.ts';
-import { CHANNEL_PLACES } from './channel-migration.ts';
-import { PACKED_ENTRIES } from './entry-migration.ts';
-import { COMMON_VALUES_LEFT_OUT } from './index-migration.ts';
 import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
-import { PLACES } from './place-migration.ts';
-import { COMPACT_RECORDS } from './record-migration.ts';
 import { jsonWithChecksum, putJson, verifiedJson } from './values.ts';
 
 /** Brings the database from the version before to `to`; what ends it is one batch with the version stamp. */
@@ -19,6 +13,12 @@ export interface Migration {
   run(level: Level, now: () => number, onProgress: (rows: number) => void): Promise<BatchOp[]>;
 }
 
+/** Only a database of an older layout needs its code. */
+const later = (to: number, load: () => Promise<Migration>): Migration => ({
+  to,
+  run: async (level, now, onProgress) => (await load()).run(level, now, onProgress),
+});
+
 /** Layout 3: the erasures of a document are among its ops. They are found from their records once everything is derived again. */
 const DOCUMENT_ERASURES: Migration = {
   to: 3,
@@ -30,14 +30,14 @@ const VERDICT_WORDS: Migration = { ...DOCUMENT_ERASURES, to: 4 };
 
 /** Every migration there is, ascending; never changed once released. */
 export const MIGRATIONS: readonly Migration[] = [
-  ARRIVALS,
+  later(2, async () => (await import('./arrival-migration.ts')).ARRIVALS),
   DOCUMENT_ERASURES,
   VERDICT_WORDS,
-  PLACES,
-  COMPACT_RECORDS,
-  PACKED_ENTRIES,
-  CHANNEL_PLACES,
-  COMMON_VALUES_LEFT_OUT,
+  later(5, async () => (await import('./place-migration.ts')).PLACES),
+  later(6, async () => (await import('./record-migration.ts')).COMPACT_RECORDS),
+  later(7, async () => (await import('./entry-migration.ts')).PACKED_ENTRIES),
+  later(8, async () => (await import('./channel-migration.ts')).CHANNEL_PLACES),
+  later(9, async () => (await import('./index-migration.ts')).COMMON_VALUES_LEFT_OUT),
 ];
 
 /** The layout that this program writes. */
