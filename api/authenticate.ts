@@ -3,8 +3,8 @@ import { AgrinetError } from '../protocols/errors.ts';
 import type { ApiEnv } from './access.ts';
 import type { Access } from './ports/access.ts';
 
-/** The query parameter for a key, as EventSource of the Agrinet chat UI sends it. */
-const KEY_IN_QUERY = /^\/(events|stream\/[^/]+)$/;
+/** The query parameter for a key, as EventSource of the Agrinet chat UI sends it; links and pictures in a page cannot send headers either. */
+const KEY_IN_QUERY = /^\/(events|stream\/[^/]+|attachments\/messages\/[^/]+\/[^/]+)$/;
 
 /** Identifies the caller of a request, once, before any route. Throws `unauthorized`, `token-invalid`, `token-unverifiable`. */
 export function authenticate(access: Access) {

@@ -41,6 +41,8 @@ export interface ExportExtent {
 }
 
 export interface ExportComponents extends Pick<ApiContext, 'self' | 'reader'> {
+  /** Where old clients find attachments: an export leaves this node. */
+  readonly limits: Pick<ApiContext['limits'], 'publicUrl'>;
   readonly env: Pick<Env, 'now'>;
   readonly exchange: Pick<ExchangePort, 'changes'>;
   readonly trust: Pick<TrustPort, 'rated' | 'kept'>;
@@ -113,7 +115,7 @@ export class CatalogueExport {
     [collection, idField]: (typeof SECTIONS)[number],
     { from, owner, shown }: ExportExtent,
   ): AsyncGenerator<object> {
-    const { self, reader, exchange } = this.#node;
+    const { self, reader, exchange, limits } = this.#node;
     const start = `${collection}/${owner === 'self' ? `${self}/` : ''}`;
     const missed = (unread: Unread): void => {
       if (unread.key.startsWith(start)) shown.missed([unread]);
@@ -122,7 +124,11 @@ export class CatalogueExport {
     for await (const state of states) {
       if (state.channel !== 'public' || !state.key.startsWith(start)) continue;
       const item = shown.one(state.key, () =>
-        isLive(state) ? live(state, idField) : from === undefined ? undefined : ended(state, idField),
+        isLive(state)
+          ? live(state, idField, limits.publicUrl)
+          : from === undefined
+            ? undefined
+            : ended(state, idField),
       );
       if (item !== undefined) yield item;
     }
@@ -185,9 +191,9 @@ class Totals {
   }
 }
 
-function live(state: RecordState, idField: string): object {
+function live(state: RecordState, idField: string, base: string | undefined): object {
   if (idField === 'contractId') return contractRecordJson(state);
-  const json = recordJson(state);
+  const json = recordJson(state, base);
   json[idField] = json.id;
   return json;
 }

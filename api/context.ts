@@ -12,6 +12,7 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { HostCheckOptions } from './limits/host-check.ts';
 import type { RateLimitOptions } from './limits/rate-limit.ts';
 import type { Access, Keys } from './ports/access.ts';
+import type { AttachmentsPort } from './ports/attachments.ts';
 import type { AuditPort } from './ports/audit.ts';
 import type { BackupPort } from './ports/backup.ts';
 import type { ConversationsPort } from './ports/conversations.ts';
@@ -110,6 +111,7 @@ export interface ApiContext {
   readonly wants: WantsPort;
   readonly notifications: NotificationsPort;
   readonly sms: SmsPort;
+  readonly attachments: AttachmentsPort;
   readonly audit: AuditPort;
   readonly rejoin: RejoinPort;
   readonly scrub: ScrubPort;

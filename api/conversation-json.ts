@@ -1,8 +1,11 @@
 import { z } from '@hono/zod-openapi';
+import { attachmentRef } from '../protocols/market/attachment.ts';
 import { isMessageTime } from '../protocols/market/message-order.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { publicIdOf } from '../protocols/wire/ids.ts';
 import { isOperator, type Principal } from './access.ts';
+import { attachmentsJson, MessageFile } from './attachment-json.ts';
+import { messageFile } from './attachment-urls.ts';
 import type { Caller, Conversation as Held } from './ports/conversations.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import { jsonOf } from './json-text.ts';
@@ -39,6 +42,7 @@ export const Message = z
     type: z.enum(MESSAGE_TYPES),
     timestamp: timestamp('When it was sent.'),
     attachments: z.array(JsonValue).optional(),
+    file: MessageFile.optional().openapi({ description: 'The first attachment that is stored on nodes.' }),
   })
   .openapi('Message');
 
@@ -70,8 +74,11 @@ export function conversationJson({ state, participants, read }: Held): z.output<
   };
 }
 
-export function messageJson({ key, channel, view, created }: RecordState): z.output<typeof Message> {
+/** `base` is PUBLIC_URL, or empty, of this node: where it serves attachments. */
+export function messageJson(state: RecordState, base = ''): z.output<typeof Message> {
+  const { key, channel, view, created } = state;
   const { sentAt, attachments } = view;
+  const file = messageFile(state, base);
   return {
     id: publicIdOf(key),
     conversationId: publicIdOf(channel),
@@ -80,6 +87,14 @@ export function messageJson({ key, channel, view, created }: RecordState): z.out
     content: text(view['content']),
     type: MESSAGE_TYPES.find((type) => type === view['type']) ?? 'text',
     timestamp: isoTime(isMessageTime(sentAt) ? sentAt : created[0]),
-    ...(typeof attachments === 'string' ? { attachments: [jsonOf(attachments)].flat() } : {}),
+    ...(typeof attachments === 'string' ? { attachments: shownItems(state, attachments, base) } : {}),
+    ...(file === undefined ? {} : { file }),
   };
+}
+
+function shownItems(state: RecordState, attachments: string, base: string) {
+  const items = [jsonOf(attachments)].flat();
+  const named = new Map(attachmentsJson(state, base).map((each) => [each.sha256, each]));
+  if (named.size === 0) return items;
+  return items.map((item) => named.get(attachmentRef(item)?.sha256 ?? '') ?? item);
 }

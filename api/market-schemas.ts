@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { Attachment } from './attachment-json.ts';
 import { JsonValue, number, ScalarOrNull, text, texts, timestamp } from './schemas.ts';
 
 /** Why writes made at the same time are not merged yet; until then the fields are those of before. */
@@ -58,7 +59,10 @@ export const Listing = z
       'Date on which the price was observed, `YYYY-MM-DD`, at most a day ahead; `price` must then be above 0.',
     ).optional(),
     source: text('Where the data comes from.').optional(),
-    images: texts('Image URLs.').optional(),
+    images: texts('Picture URLs. In a request, an upload is named by `{"sha256": …, "name": …}`.').optional(),
+    attachments: z.array(Attachment).optional().openapi({
+      description: 'Those pictures that are stored on the federation’s nodes.',
+    }),
     tags: texts('Tags.').optional(),
     notes: text('Notes.').optional(),
     userId: text('User who created the listing.').optional(),

@@ -16,6 +16,7 @@ import {
   recordKey,
   type RecordKey,
 } from '../protocols/wire/ids.ts';
+import { attachmentsJson, imageUrls } from './attachment-json.ts';
 import { jsonOf } from './json-text.ts';
 import type { Price } from './market-schemas.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
@@ -33,7 +34,8 @@ export interface RecordJson {
   unmerged?: Unmerged;
 }
 
-export function recordJson(state: RecordState): RecordJson {
+/** `base` is PUBLIC_URL, or empty, of this node: where it serves attachments. */
+export function recordJson(state: RecordState, base = ''): RecordJson {
   const parts = parseRecordKey(state.key);
   // Added to the object that viewJson made: a copy of every record of an export costs a tenth of it.
   const json: RecordJson = Object.assign(viewJson(state.view), {
@@ -43,6 +45,11 @@ export function recordJson(state: RecordState): RecordJson {
     updatedAt: isoTime(state.updated[0]),
   });
   if (state.unmerged !== undefined) json.unmerged = state.unmerged;
+  const attachments = attachmentsJson(state, base);
+  if (attachments.length > 0) {
+    if (Array.isArray(json['images'])) json['images'] = imageUrls(state, json['images'].map(String), base);
+    json['attachments'] = attachments;
+  }
   const conflicts = Object.entries(state.conflicts);
   if (conflicts.length > 0)
     json.conflicts = Object.fromEntries(
@@ -51,8 +58,8 @@ export function recordJson(state: RecordState): RecordJson {
   return json;
 }
 
-export function listingJson(state: RecordState) {
-  const json = recordJson(state);
+export function listingJson(state: RecordState, base = '') {
+  const json = recordJson(state, base);
   const coordinates = coordinatesText(state.view);
   return {
     ...json,

@@ -30,6 +30,21 @@ export function jsonOrLines<S extends z.ZodType>(schema: S) {
   }) as typeof input;
 }
 
+/** A JSON body, or the same as a form with a file in it, which a middleware of the route turns into that. */
+export function jsonOrForm<S extends z.ZodType>(schema: S) {
+  const input = jsonInput(schema);
+  const text = { type: 'string' as const };
+  const form = {
+    schema: {
+      type: 'object' as const,
+      properties: { file: { ...text, format: 'binary' }, content: text, from: text, to: text, type: text },
+    },
+  };
+  return Object.assign(input, {
+    content: { ...input.content, 'multipart/form-data': form },
+  }) as typeof input;
+}
+
 /** JSON, or other media by Accept: its handler returns a plain Response. */
 export function jsonOrMedia(
   schema: z.ZodType,
@@ -85,7 +100,7 @@ export function route<P extends string, R extends Omit<RouteConfig, 'path'> & De
   const query = config.request?.query;
   const names = query instanceof z.ZodObject ? Object.keys(query.shape) : [];
   const added = {
-    middleware: [guard(access), queryNames(names, unknownNames)],
+    middleware: [guard(access), queryNames(names, unknownNames), ...[config.middleware ?? []].flat()],
     security: access === 'open' || access === 'read' ? [{}, ...CREDENTIALS] : CREDENTIALS,
     'x-access': access,
     'x-unknown-query': unknownNames,

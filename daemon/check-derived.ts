@@ -4,6 +4,7 @@ import { isProven } from '../protocols/feed/erasure.ts';
 import { erasuresAt } from '../protocols/ledger/erasing.ts';
 import { soleTurn } from '../protocols/ledger/turn.ts';
 import { readOp } from '../protocols/open-dialog/read-op.ts';
+import { damagedAttachments } from '../storage/attachment-table.ts';
 import type { Database } from '../storage/database.ts';
 import { Digests } from '../storage/digests.ts';
 import { indexKeys } from '../storage/indexes.ts';
@@ -30,6 +31,7 @@ export interface Problem {
 export async function checkDerived(db: Database, problems: Problem[], all: boolean): Promise<void> {
   const before = problems.length;
   await checkValues(db, problems, all ? [...OF_FEEDS, ...BESIDE] : OF_FEEDS);
+  if (all) await checkAttachments(db, problems);
   // The rest reads what this has just found wanting.
   if (problems.length > before) return;
   await checkDigests(db, problems);
@@ -60,6 +62,7 @@ export const KEPT: readonly SublevelName[] = [
   'erasures',
   'checkpoints',
   'forgotten',
+  'attachments',
 ];
 /** Values with a checksum that a rebuild restores. Entries are checked with their feeds. */
 const OF_FEEDS: readonly SublevelName[] = [
@@ -92,6 +95,15 @@ async function checkValues(
       }
     }
   }
+}
+
+/** Bytes that are not those of their hash, under a checksum that holds. */
+async function checkAttachments(db: Database, problems: Problem[]): Promise<void> {
+  for await (const key of damagedAttachments(db))
+    problems.push({
+      code: 'attachment-damaged',
+      message: `the attachment ${key.slice(-64)} is not what its hash says; run: agrinet scrub`,
+    });
 }
 
 /** The kept digests against ones computed from the records. */

@@ -24,7 +24,7 @@ import type { EventLog } from './events/event-log.ts';
 export interface ErasureParts {
   readonly identity: Identity;
   readonly db: Database;
-  readonly store: Pick<Store, 'records' | 'recordOps'>;
+  readonly store: Pick<Store, 'records' | 'recordOps' | 'attachments'>;
   readonly ledger: Ledger;
   readonly events: Pick<EventLog, 'forget'>;
   readonly search: Pick<SearchIndex, 'sweep'>;
@@ -104,7 +104,7 @@ export class Erasures implements ErasurePort {
   }
 
   async #clear(): Promise<void> {
-    const { db, events, search, warn } = this.#parts;
+    const { db, store, events, search, now, warn } = this.#parts;
     this.#queued = false;
     try {
       const taken = [...this.#fresh];
@@ -115,6 +115,7 @@ export class Erasures implements ErasurePort {
       await events.forget(records.map(publicIdOf));
       const owners = new Set(records.flatMap(ownerOfListing));
       if (owners.size > 0) await search.sweep([...owners]);
+      if (records.length > 0) await store.attachments.collect(this.#self, now());
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
     } catch (error) {
       warn('erased content is still on the disk; it is cleared when writing resumes, or at the next start', {

@@ -5,6 +5,7 @@ import type { Logger } from './logger.ts';
 import { machine, type Outside } from './outside.ts';
 import { PartList } from './parts.ts';
 import { defineKeys } from './parts/access.ts';
+import { defineAttachments } from './parts/attachments.ts';
 import { defineApi } from './parts/api.ts';
 import { defineAudit } from './parts/audit.ts';
 import { defineBase } from './parts/base.ts';
@@ -72,16 +73,27 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
 
   const registered = { sources, audited, market, reach, replicationStatus, listening, tls };
   const registration = parts.add(defineRegistration(node, registered));
+  const attachments = parts.add(defineAttachments(node, { reader, registration }));
   const exchanged = { reader, sources, jobs, registration, reach, reliability, scrub, replicationStatus };
   const exchange = parts.add(defineExchange(node, exchanged));
   const forget = parts.add(defineForget(node, { sources, reader, search, audited }));
-  const limits = outside.mirrorLimits;
-  const mirror = parts.add(defineMirror(node, { reader, market, limits }));
+  const mirror = parts.add(defineMirror(node, { reader, market, limits: outside.mirrorLimits }));
   defineWork(parts, node, { notifications, jobs, keys, exchange, audit: audited, trends, cells });
   const examined = { replicationStatus, reach, jobs, scrub, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 
-  const trade = { leftOut, reader, search, users, notices, wants, notifications, incoming, market };
+  const trade = {
+    leftOut,
+    reader,
+    search,
+    users,
+    notices,
+    wants,
+    notifications,
+    incoming,
+    attachments,
+    market,
+  };
   const operation = { audited, jobs, scrub, forget, mirror, examination };
   const federation = { registration, exchange, replicationStatus };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };

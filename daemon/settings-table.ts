@@ -428,7 +428,7 @@ export const SETTINGS = {
     fallback: '512',
     expects: 'a whole number from 0 to 1000000',
     example: '512',
-    help: 'Maximum size of the entries kept from each other node, in MiB; pending operations may take an eighth of it. 200,000 listings take about 90 MiB, or about 500 MiB with five updates each; the database needs about five times as much. Once a node is over its quota, no more of its entries are accepted until the quota is raised, here or for one node with `agrinet nodes set`. 0 means no limit.',
+    help: 'Maximum size of the entries kept from each other node, and of the attachments fetched for its records, in MiB; pending operations may take an eighth of it. 200,000 listings take about 90 MiB, or about 500 MiB with five updates each; the database needs about five times as much. Once a node is over its quota, no more of its entries are accepted until the quota is raised, here or for one node with `agrinet nodes set`. 0 means no limit.',
   },
   authorQuotaPending: {
     env: 'AUTHOR_QUOTA_PENDING',
@@ -438,6 +438,15 @@ export const SETTINGS = {
     expects: 'a whole number from 0 to 10000000',
     example: '50000',
     help: 'Maximum number of pending operations kept from each other node; 0 means no limit.',
+  },
+  attachmentQuotaMb: {
+    env: 'ATTACHMENT_QUOTA_MB',
+    section: 'Storage and logs',
+    schema: wholeNumber(0, 1_000_000),
+    fallback: '1024',
+    expects: 'a whole number from 0 to 1000000',
+    example: '1024',
+    help: 'Maximum size of the pictures and files that users of this node upload, in MiB; uploads beyond it are answered with 507. Those fetched from another node count toward the quota of that node, beside its entries. 0 means no limit.',
   },
   diskReserveMb: {
     env: 'DISK_RESERVE_MB',

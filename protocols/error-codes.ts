@@ -129,6 +129,7 @@ export const ERROR_CODES = {
   'headers-slow': later(408),
   'rate-limited': later(429),
   'too-many-streams': later(429),
+  'attachment-unavailable': later(503),
   busy: later(503),
   'clock-wrong': later(503),
   'jobs-full': later(503),
@@ -143,6 +144,7 @@ export const ERROR_CODES = {
   stopping: later(503),
   'streams-full': later(503),
   'token-unverifiable': later(503),
+  'attachments-full': later(507),
   'disk-full': later(507),
 
   // Another node's error, or missing answer, while this one asked it on behalf of a caller.
@@ -164,6 +166,8 @@ export const ERROR_CODES = {
   'stream-truncated': later(502), // whoever sent it was stopped
 
   // Entries, proofs, erasures and messages: the sender is to blame, whichever way they come.
+  'attachment-differs': senders(),
+  'attachment-malformed': senders(),
   'body-mismatch': senders(),
   'channel-private': senders(),
   'entry-malformed': senders(),

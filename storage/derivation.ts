@@ -45,6 +45,7 @@ const DERIVATION = {
   fences: 'own',
   addresses: 'own',
   search: 'followed',
+  attachments: 'own',
   outbox: 'own',
 } as const satisfies Readonly<Record<SublevelName, 'feeds' | 'derived' | 'counted' | 'followed' | 'own'>>;
 

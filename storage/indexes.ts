@@ -1,6 +1,8 @@
+import { attachmentsOf } from '../protocols/market/attachment.ts';
 import type { HlcTime } from '../protocols/feed/clock.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { listedTimes } from '../protocols/open-dialog/record-times.ts';
+import type { Channel } from '../protocols/wire/ids.ts';
 import { isoDay } from '../protocols/wire/iso-time.ts';
 import { numberKey, timeKey } from './keyspace.ts';
 import { placeValue } from './place-cells.ts';
@@ -83,6 +85,11 @@ export function ratedNode(to: unknown): string {
   return indexValue(typeof to === 'string' ? to.slice(to.lastIndexOf('@') + 1) : '');
 }
 
+/** The start of the keys of records that name an attachment, of all collections together: in one channel, or in any. */
+export function attachmentIndex(sha256: string, channel?: Channel): string {
+  return channel === undefined ? `attachment\0${sha256} ` : indexStart('attachment', `${sha256} ${channel}`);
+}
+
 /** All index keys of a record in its current state; none when it is not live. */
 export function indexKeys(state: RecordState | undefined): string[] {
   if (!isLive(state)) return [];
@@ -100,6 +107,8 @@ export function indexKeys(state: RecordState | undefined): string[] {
     put('date', listedDay(state, state.view['date']));
   else put('updatedAt', timeKey(listedTimes(state).updated[0]));
   if (state.channel !== 'public') keys.push(placeAmongFacts(state));
+  for (const { sha256 } of attachmentsOf(state))
+    keys.push(attachmentIndex(sha256, state.channel) + state.key);
   if (Object.keys(state.conflicts).length > 0) put('conflicts', '');
   return keys;
 }

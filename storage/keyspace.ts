@@ -79,6 +79,11 @@ export const KEYSPACE = {
     'segment number and name of a row; manifest',
     'words of listings, with their change numbers; which segments exist, and up to which change',
   ),
+  attachments: sublevel(
+    'B',
+    'b and a hash; h, a hash and a channel; e, a time and a hash; or g and a hash',
+    'bytes; for whom they are held; an upload that has to be named by then; one that a record names no more',
+  ),
   outbox: sublevel(
     '2',
     'full key of a row, or a table and the key of its item',

@@ -1,3 +1,4 @@
+import { AttachmentTable } from './attachment-table.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import type { Gap } from '../protocols/feed/gap.ts';
 import type { Commit, HandedOver, LedgerStore } from '../protocols/ledger/ports.ts';
@@ -44,9 +45,11 @@ export class Store extends StoredFeeds implements LedgerStore {
   readonly pendingNotices = new NoticeRows();
   /** Those that they leave for saved searches. */
   readonly changedListings = new ChangedListingRows();
+  readonly attachments: AttachmentTable;
 
   private constructor(db: Database) {
     super(db);
+    this.attachments = new AttachmentTable(db);
     this.#line = new CommitLine(db);
   }
 
@@ -71,6 +74,7 @@ export class Store extends StoredFeeds implements LedgerStore {
     const show = await this.digests.read(this.db);
     const count = await this.usage.read(this.db.level);
     const gaps = await this.gaps.read(this.db.level);
+    this.attachments.forget();
     // In one step: nobody sees half of the feeds, or digests of others.
     this.cache.clear();
     this.held.replace(feeds);
@@ -182,7 +186,11 @@ export class Store extends StoredFeeds implements LedgerStore {
   /** The rows that a commit leaves for notices. */
   #leftRows(records: Commit['records']): BatchOp[] {
     const now = this.db.env.now();
-    return [...this.pendingNotices.rows(records, now), ...this.changedListings.rows(records, now)];
+    return [
+      ...this.pendingNotices.rows(records, now),
+      ...this.changedListings.rows(records, now),
+      ...this.attachments.rows(records, now),
+    ];
   }
 
   /** How a commit changes what is kept in memory, once it is written. */

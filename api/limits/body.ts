@@ -8,13 +8,22 @@ import { isDeeper } from '../../protocols/wire/json-depth.ts';
 export interface BodyLimits {
   /** The largest body that is read as a whole, in bytes: a listing with long texts is far smaller. */
   readonly maxBytes: number;
+  /** Messages alone may be as large as this, in bytes: old clients send a file inside, in base64. */
+  readonly messageBytes: number;
   /** How deeply arrays and objects may be nested: nothing here needs more, and the code that walks them is recursive. */
   readonly maxDepth: number;
   /** How long the whole body may take to arrive, in milliseconds. A streamed body has the server's idle limit instead. */
   readonly timeoutMs: number;
 }
 
-export const BODY_LIMITS: BodyLimits = { maxBytes: 256 * 1024, maxDepth: 32, timeoutMs: 30_000 };
+export const BODY_LIMITS: BodyLimits = {
+  maxBytes: 256 * 1024,
+  messageBytes: 1536 * 1024,
+  maxDepth: 32,
+  timeoutMs: 30_000,
+};
+
+const MESSAGES = /^\/messages\/[^/]+\/?$/;
 
 /**
  * Bounds every body that a route reads as JSON or text, when it reads it: a caller whom the route's guard refuses sends in vain. Routes
@@ -26,7 +35,9 @@ export function bodyLimits(env: Pick<Env, 'after'>, limits: BodyLimits = BODY_LI
     let text: Promise<string> | undefined;
     let failed: unknown;
     const read = (): Promise<string> => {
-      text ??= readText(c, env, limits).catch((error: unknown) => {
+      const { maxBytes, messageBytes } = limits;
+      const bytes = MESSAGES.test(c.req.path) ? messageBytes : maxBytes;
+      text ??= readText(c, env, { ...limits, maxBytes: bytes }).catch((error: unknown) => {
         failed = error;
         throw error;
       });

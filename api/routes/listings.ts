@@ -9,6 +9,7 @@ import { type AskedListings, askedListings } from '../asked-listings.ts';
 import { fenceQuery, listingQuery } from '../listing-query.ts';
 import { forUser, OwnListings } from '../own-listings.ts';
 import { idempotentId } from '../limits/idempotency.ts';
+import { withImages } from '../listing-images.ts';
 import { createListAnswers } from '../list-answers.ts';
 import { keyOf, listingJson } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
@@ -23,7 +24,7 @@ import { Shown } from '../left-out.ts';
 const BEHIND =
   '299 agrinetd "the search index is being made: listings may be missing; try again in a minute"';
 const tags = ['Listings'];
-const described = Listing.omit({ available: true }).shape;
+const described = Listing.omit({ available: true, attachments: true }).shape;
 /** Checked by the market's rules, not by the schema: they give `coordinates-malformed`, and what null means. */
 const coordinates = (type: 'string' | ['string', 'null']) =>
   z.unknown().optional().openapi({
@@ -176,12 +177,12 @@ interface Asked extends AskedListings {
   readonly from: string | undefined;
 }
 
-type Pages = Pick<ApiContext, 'fence' | 'leftOut' | 'reader' | 'search'>;
+type Pages = Pick<ApiContext, 'fence' | 'leftOut' | 'limits' | 'reader' | 'search'>;
 
 /** With the reason when it lies outside the fence. */
-function shownListing({ fence }: Pick<Pages, 'fence'>, state: RecordState) {
+function shownListing({ fence, limits }: Pick<Pages, 'fence' | 'limits'>, state: RecordState) {
   const outside = outsideOf(fence, state);
-  const listing = listingJson(state);
+  const listing = listingJson(state, limits.publicUrl);
   return outside === undefined ? listing : { ...listing, outside };
 }
 
@@ -223,9 +224,9 @@ export function listingRoutes(node: ApiContext) {
 
   return router()
     .openapi(create, async (c) => {
-      const made = listingJson(
-        await own.create(forUser(c.req.valid('json'), c.get('principal')), idempotentId(c)),
-      );
+      const principal = c.get('principal');
+      const fields = await withImages(node, forUser(c.req.valid('json'), principal), principal, undefined);
+      const made = listingJson(await own.create(fields, idempotentId(c)), node.limits.publicUrl);
       c.header('location', `/listings/${made.listingId}`);
       return c.json(made, 201);
     })
@@ -252,14 +253,17 @@ export function listingRoutes(node: ApiContext) {
       const key = await own.changeable(c.req.valid('param').id, principal);
       // Also a number or null in its place, so that nobody can assign a listing to another user, or to none.
       const patch = fields['userId'] === undefined ? fields : forUser(fields, principal);
-      return c.json(listingJson((await node.catalogue.patch(key, patch)).state), 200);
+      const named = await withImages(node, patch, principal, await node.reader.get(key));
+      return c.json(listingJson((await node.catalogue.patch(key, named)).state, node.limits.publicUrl), 200);
     })
     .openapi(replace, async (c) => {
       const principal = c.get('principal');
-      const id = parseRecordKey(await own.changeable(c.req.valid('param').id, principal))?.id ?? '';
-      const fields = forUser(c.req.valid('json'), principal);
+      const key = await own.changeable(c.req.valid('param').id, principal);
+      const id = parseRecordKey(key)?.id ?? '';
+      const given = forUser(c.req.valid('json'), principal);
+      const fields = await withImages(node, given, principal, await node.reader.get(key));
       const { state, created, changed } = await node.catalogue.putListing(id, fields);
-      return c.json({ ...listingJson(state), changed }, created ? 201 : 200);
+      return c.json({ ...listingJson(state, node.limits.publicUrl), changed }, created ? 201 : 200);
     })
     .openapi(retire, async (c) => {
       const key = await own.changeable(c.req.valid('param').id, c.get('principal'));

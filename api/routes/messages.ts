@@ -13,7 +13,12 @@ import {
 } from '../conversation-json.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import type { ConversationsPort } from '../ports/conversations.ts';
-import { json, jsonInput, route, router } from '../route.ts';
+import type { ApiContext } from '../context.ts';
+import { messageForms } from '../form-message.ts';
+import { FileInput } from '../attachment-inputs.ts';
+import { messageItems } from '../message-items.ts';
+import type { AttachmentsPort } from '../ports/attachments.ts';
+import { json, jsonInput, jsonOrForm, route, router } from '../route.ts';
 import { recordId, wholeNumber } from '../schemas.ts';
 import { parsePublicId } from '../../protocols/wire/ids.ts';
 import { Shown } from '../left-out.ts';
@@ -24,48 +29,57 @@ const SentMessage = z.object({ message: Message }).openapi('SentMessage');
 const params = z.object({ conversationId: recordId });
 const user = z.string().min(1).max(192);
 
-const send = route(
-  'write',
-  {
-    operationId: 'sendMessage',
-    method: 'post',
-    path: '/{conversationId}',
-    tags,
-    summary: 'Send a message',
-    description: 'The response is sent once the message is on disk.',
-    request: {
-      params,
-      body: jsonInput(
-        z
-          .looseObject({
-            from: user
-              .nullish()
-              .openapi({ description: 'Sender, a user of this node; by default the user of the key.' }),
-            to: z
-              .string()
-              .max(128)
-              .nullish()
-              .openapi({ description: 'Recipient; by default all participants.' }),
-            type: z.enum(MESSAGE_TYPES).default('text'),
-            content: z.string().max(16_384).openapi({ description: 'Text of the message.' }),
-            attachments: z
-              .array(z.unknown())
-              .max(64)
-              .nullish()
-              .openapi({
-                type: ['array', 'null'],
-                items: { $ref: '#/components/schemas/JsonValue' },
-                maxItems: 64,
+const sendRoute = (forms: ReturnType<typeof messageForms>) =>
+  route(
+    'write',
+    {
+      operationId: 'sendMessage',
+      method: 'post',
+      path: '/{conversationId}',
+      tags,
+      summary: 'Send a message',
+      description:
+        'The response is sent once the message is on disk. A `multipart/form-data` body with a `file` works too; its text is `content` or `message`.',
+      middleware: [forms],
+      request: {
+        params,
+        body: jsonOrForm(
+          z
+            .looseObject({
+              from: user
+                .nullish()
+                .openapi({ description: 'Sender, a user of this node; by default the user of the key.' }),
+              to: z
+                .string()
+                .max(128)
+                .nullish()
+                .openapi({ description: 'Recipient; by default all participants.' }),
+              type: z.enum(MESSAGE_TYPES).optional().openapi({
+                default: 'text',
+                description: 'By default `text`, or with a `file` `image` or `file`.',
               }),
-          })
-          .openapi('MessageCreate', { additionalProperties: false }),
-      ),
+              file: FileInput.nullish().openapi({ description: 'A file that is sent with the message.' }),
+              content: z.string().max(16_384).openapi({ description: 'Text of the message.' }),
+              attachments: z
+                .array(z.unknown())
+                .max(64)
+                .nullish()
+                .openapi({
+                  type: ['array', 'null'],
+                  items: { $ref: '#/components/schemas/JsonValue' },
+                  maxItems: 64,
+                  description:
+                    'Uploads, named by `{"sha256": …, "name": …}`, and anything else that clients understand.',
+                }),
+            })
+            .openapi('MessageCreate', { additionalProperties: false }),
+        ),
+      },
+      responses: { 201: json(SentMessage, 'The new message.') },
+      codes: ['attachments-full', 'body-malformed', 'record-ended'],
     },
-    responses: { 201: json(SentMessage, 'The new message.') },
-    codes: ['record-ended'],
-  },
-  'ignored',
-);
+    'ignored',
+  );
 const list = route(
   'write',
   {
@@ -115,12 +129,17 @@ const read = route('write', {
 });
 
 export interface MessageRoutesContext {
+  readonly env: ApiContext['env'];
   readonly self: PeerId;
+  readonly limits: Pick<ApiContext['limits'], 'publicUrl'>;
+  readonly attachments: AttachmentsPort;
   readonly conversations: ConversationsPort;
   readonly leftOut: NoteLeftOut;
 }
 
-export function messageRoutes({ self, conversations, leftOut }: MessageRoutesContext) {
+export function messageRoutes(node: MessageRoutesContext) {
+  const { self, conversations, leftOut } = node;
+  const base = node.limits.publicUrl ?? '';
   /** The user for whom the caller acts; throws `forbidden`, and `fields-invalid` when none is named. */
   function speaker(principal: Principal, named: string | null | undefined, field: string): string {
     const party = parseParty(named);
@@ -133,20 +152,22 @@ export function messageRoutes({ self, conversations, leftOut }: MessageRoutesCon
   }
 
   return router()
-    .openapi(send, async (c) => {
+    .openapi(sendRoute(messageForms(node.env)), async (c) => {
       const principal = c.get('principal');
-      const { from, to, type, content, attachments } = c.req.valid('json');
-      const sent = await conversations.send(callerOf(principal), c.req.valid('param').conversationId, {
-        from: speaker(principal, from, 'from'),
+      const { from, to, type, content, file, attachments } = c.req.valid('json');
+      const { conversationId } = c.req.valid('param');
+      const as = speaker(principal, from, 'from');
+      const sender = { principal, conversationId, from: as };
+      const items = await messageItems(node, sender, { file, attachments });
+      const sent = await conversations.send(callerOf(principal), conversationId, {
+        from: as,
         to: to ?? undefined,
-        type,
+        type: type ?? (items?.isPicture === true ? 'image' : file ? 'file' : 'text'),
         content,
-        ...(attachments === null || attachments === undefined
-          ? {}
-          : { attachments: JSON.stringify(attachments) }),
+        ...(items === undefined ? {} : { attachments: JSON.stringify(items.list) }),
         nonce: idempotentId(c),
       });
-      return c.json({ message: messageJson(sent) }, 201);
+      return c.json({ message: messageJson(sent, base) }, 201);
     })
     .openapi(list, async (c) => {
       const { limit, before } = c.req.valid('query');
@@ -155,7 +176,11 @@ export function messageRoutes({ self, conversations, leftOut }: MessageRoutesCon
         throw new AgrinetError('query-invalid', 'before: must be the ID of a message');
       const page = await conversations.messages(callerOf(c.get('principal')), conversationId, limit, before);
       const shown = new Shown(leftOut);
-      const messages = shown.each(page, ({ key }) => key, messageJson);
+      const messages = shown.each(
+        page,
+        ({ key }) => key,
+        (state) => messageJson(state, base),
+      );
       shown.warn(c);
       return c.json(messages, 200);
     })

@@ -1,3 +1,4 @@
+import { messageFile } from '../../api/attachment-urls.ts';
 import type { Committed } from '../../protocols/ledger/types.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
@@ -19,13 +20,13 @@ const MOST = 1024;
  * The events of a commit: a new conflict in a field, a new message. None per listing: the catalogue changes faster than anybody
  * reads.
  */
-export function recordEvents({ changes }: Pick<Committed, 'changes'>): EventDraft[] {
+export function recordEvents({ changes }: Pick<Committed, 'changes'>, publicUrl = ''): EventDraft[] {
   const drafts: EventDraft[] = [];
   for (const { key, before, after } of changes) {
     const parts = parseRecordKey(key);
     if (parts === undefined || !isLive(after)) continue;
     if (parts.collection === 'messages' && !isLive(before)) {
-      const draft = messageEvent(after, publicId(parts));
+      const draft = messageEvent(after, publicId(parts), publicUrl);
       if (draft !== undefined) drafts.push(draft);
     }
     for (const field of Object.keys(after.conflicts)) {
@@ -44,11 +45,12 @@ export function recordEvents({ changes }: Pick<Committed, 'changes'>): EventDraf
  * A message as old clients know it, for listeners of its conversation, which is the private channel it is in. A message that no list
  * shows is not delivered.
  */
-function messageEvent(state: RecordState, id: string): EventDraft | undefined {
+function messageEvent(state: RecordState, id: string, publicUrl: string): EventDraft | undefined {
   const { channel, view, created } = state;
   const conversation = parseRecordKey(channel);
   if (conversation?.collection !== 'conversations' || typeof placeOf(state) === 'string') return undefined;
   const sentAt = view['sentAt'];
+  const file = messageFile(state, publicUrl);
   const message = {
     id,
     conversationId: publicId(conversation),
@@ -57,6 +59,7 @@ function messageEvent(state: RecordState, id: string): EventDraft | undefined {
     content: text(view['content']),
     type: text(view['type']),
     timestamp: isoTime(isMessageTime(sentAt) ? sentAt : created[0]),
+    ...(file === undefined ? {} : { file }),
   };
   return { type: 'message', data: { message }, audience: { conversation: channel } };
 }

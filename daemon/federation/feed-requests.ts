@@ -1,6 +1,7 @@
 import type { AskedSource, SignedRequest, SyncSource } from '../../api/ports/sync-target.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import type { AttachmentRequest } from '../../protocols/mycelium/attachment-request.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { REQUEST_LIMITS, signRequest } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
@@ -17,7 +18,7 @@ export interface FeedRequestsParts {
 
 type Agrinetd = Extract<SyncSource, { kind: 'agrinetd' }>;
 
-/** Signs requests to registered nodes for their feeds: a caller gets one of these, and never a signature over a path of its own. */
+/** Signs requests to registered nodes for their feeds and attachments: a caller gets one of these, and never a signature over a path of its own. */
 export class FeedRequests {
   readonly #parts: FeedRequestsParts;
 
@@ -40,6 +41,15 @@ export class FeedRequests {
       return this.#signed(source, { method: 'POST', path: path(), body: encoded });
     query.set('have', have);
     return this.#signed(source, { method: 'GET', path: path() });
+  }
+
+  /** For what a record of that node, or of another, names. Throws `peer-distrusted`. */
+  attachment(source: Agrinetd, { record, sha256 }: AttachmentRequest): SignedRequest {
+    const query = new URLSearchParams({ record });
+    return this.#signed(source, {
+      method: 'GET',
+      path: `/federation/attachments/${sha256}?${query.toString()}`,
+    });
   }
 
   #signed({ id, url }: Agrinetd, request: Omit<SignedRequest, 'header'>): SignedRequest {

@@ -152,7 +152,7 @@ export class Forget implements ForgetPort {
   }
 
   async #finish(author: string, onProgress: Progress): Promise<void> {
-    const { db, store, ledger, events, search } = this.#parts;
+    const { self, db, store, ledger, events, search, now } = this.#parts;
     const gaps = store.gaps.all().filter((gap) => gap.author === author);
     const total = gaps.reduce((sum, { seq }) => sum + seq, 0);
     let done = 0;
@@ -162,6 +162,7 @@ export class Forget implements ForgetPort {
     // First what may still be written, then what is.
     await events.forget([`${author}.`]);
     await search.sweep([author]);
+    await store.attachments.collect(self, now());
     for (const peer of new Set(gaps.map((gap) => gap.author))) await purgeGone(db, peer);
     await compactForgotten(db, gaps, (n, of) => onProgress(total + n, total + of));
     await store.forgotten();

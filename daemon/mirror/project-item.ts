@@ -45,7 +45,9 @@ export class Items {
   async of(table: TableName, first: string, second: string): Projected {
     switch (table) {
       case 'Listings':
-        return this.#fromRecord('listings', first, (state) => fieldsOf(listingJson(state)));
+        return this.#fromRecord('listings', first, (state) =>
+          fieldsOf(listingJson(state, this.#parts.publicUrl)),
+        );
       case 'Prices':
         return this.#fromRecord('prices', first, (state) => fieldsOf(priceJson(state)));
       case 'Trends':
@@ -59,7 +61,7 @@ export class Items {
       case 'Messages':
         return this.#fromRecord('messages', second, (state) =>
           publicIdOf(state.channel) === first && typeof placeOf(state) !== 'string'
-            ? fieldsOf(messageJson(state))
+            ? fieldsOf(messageJson(state, this.#parts.publicUrl))
             : undefined,
         );
       case 'NodeRegistry':

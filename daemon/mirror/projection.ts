@@ -18,6 +18,8 @@ export interface ProjectionParts {
   readonly reader: Pick<Reader, 'get'>;
   readonly self: PeerId;
   readonly network: string;
+  /** Where attachments are served. */
+  readonly publicUrl?: string | undefined;
   readonly contracts: Pick<ContractBook, 'get'>;
   readonly conversations: Pick<Conversations, 'find'>;
   readonly ratings: Pick<Ratings, 'current'>;

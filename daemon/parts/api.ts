@@ -1,4 +1,5 @@
 import type { ApiContext } from '../../api/context.ts';
+import type { AttachmentsPort } from '../../api/ports/attachments.ts';
 import type { SmsPort } from '../../api/ports/sms.ts';
 import { openIdempotencyTable } from '../../storage/idempotency-table.ts';
 import type { Audited } from '../audit/node-audit.ts';
@@ -57,6 +58,7 @@ export interface ApiComponents {
   readonly wants: Face<ApiContext['wants']>;
   readonly notifications: Face<Notifications>;
   readonly incoming: Face<SmsPort>;
+  readonly attachments: Face<AttachmentsPort>;
   readonly jobs: Face<Jobs>;
   readonly market: Market;
   readonly scrub: Face<Scrub>;
@@ -132,7 +134,8 @@ type MarketPorts =
   | 'users'
   | 'wants'
   | 'notifications'
-  | 'sms';
+  | 'sms'
+  | 'attachments';
 
 function marketPorts({
   leftOut,
@@ -143,6 +146,7 @@ function marketPorts({
   notices,
   notifications,
   incoming,
+  attachments,
   market,
 }: ApiComponents): Pick<ApiContext, MarketPorts> {
   const contracts = market.contracts.face;
@@ -170,6 +174,7 @@ function marketPorts({
     wants: wants.face,
     notifications: { ...notifications.face, languages: () => notices.face.languages },
     sms: incoming.face,
+    attachments: attachments.face,
   };
 }
 

@@ -10,18 +10,20 @@ import type { Base } from './base.ts';
 /** The two logs of events. */
 export function defineEvents({
   identity,
+  settings,
   env,
   hooks,
   logger,
   database,
-}: Pick<Base, 'identity' | 'env' | 'hooks' | 'logger'> & { readonly database: Face<Database> }) {
+}: Pick<Base, 'identity' | 'settings' | 'env' | 'hooks' | 'logger'> & { readonly database: Face<Database> }) {
   return definePart('events', async () => {
     const events = await openEventLogs(database.face, identity, {
       env,
       warn: (message, fields) => logger.warn(fields, message),
     });
     hooks.committed.on('events', (committed) => {
-      for (const { type, data, audience } of recordEvents(committed)) events.emit(type, data, audience);
+      for (const { type, data, audience } of recordEvents(committed, settings.publicUrl))
+        events.emit(type, data, audience);
     });
     hooks.registered.on('events', (node) => {
       logger.info({ peer: node.peerId, status: node.status }, 'registration');

@@ -29,16 +29,17 @@ export function defineReach(
 
 /** Reads everything that is held, repeatedly, and recreates what is damaged. */
 export function defineScrub(
-  node: Pick<Node, 'db' | 'store' | 'merges' | 'ledger' | 'hooks' | 'alarms' | 'env' | 'logger'>,
+  node: Pick<Node, 'identity' | 'db' | 'store' | 'merges' | 'ledger' | 'hooks' | 'alarms' | 'env' | 'logger'>,
   search: Face<Search>,
 ) {
   return definePart<Scrub>('scrub', () => {
-    const { db, store, merges, ledger, hooks, alarms, env, logger } = node;
+    const { identity, db, store, merges, ledger, hooks, alarms, env, logger } = node;
     const scrub = new Scrub({
       db,
       store,
       merges,
       search: search.face.index,
+      checkAttachments: (wrong, pace) => store.attachments.check(identity.peerId, env.now(), wrong, pace),
       alone: (work) => ledger.alone(work),
       onRepaired: hooks.repaired.emit,
       onWrong: ({ table }, repaired) =>

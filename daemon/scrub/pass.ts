@@ -5,7 +5,7 @@ import { putJson, soundJson } from '../../storage/values.ts';
 
 /**
  * The steps of a pass, in order: the rows that entries must have, those that records must have, rows that refer to nothing, the
- * sums, the words that listings are found by.
+ * sums, the words that listings are found by, attachments.
  */
 export const PHASES = [
   'feeds',
@@ -19,6 +19,7 @@ export const PHASES = [
   'changes',
   'digests',
   'search',
+  'attachments',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -78,7 +79,7 @@ export function figuresOf({ startedAt, endedAt, rows, wrong, beyond, unchecked }
 export async function rowsToWalk({ level }: Pick<Database, 'level'>): Promise<number> {
   let rows = 0;
   for (const phase of PHASES)
-    if (phase !== 'feeds' && phase !== 'digests' && phase !== 'search')
+    if (phase !== 'feeds' && phase !== 'digests' && phase !== 'search' && phase !== 'attachments')
       for await (const key of level.keys(range(phase))) rows += key === '' ? 0 : 1;
   return rows;
 }

@@ -45,7 +45,7 @@ export class Repairer {
   async key(phase: Phase, key: string): Promise<void> {
     if (phase === 'entries') await this.entry(key);
     else if (phase === 'records') await this.record(innerKey(key) as RecordKey);
-    else if (phase !== 'feeds' && phase !== 'digests' && phase !== 'search')
+    else if (phase !== 'feeds' && phase !== 'digests' && phase !== 'search' && phase !== 'attachments')
       await this.#check((at) => checkPointer(at, phase satisfies PointerTable, key));
   }
 

@@ -31,6 +31,11 @@ export interface ScrubParts {
   readonly merges: Merges;
   /** Where there is none, as in tests of other parts, it is not checked. */
   readonly search?: Pick<SearchIndex, 'check'>;
+  /** Looks at every attachment, and drops what is damaged or named by nothing. Where there is none, as in tests of the rest, it is not looked at. */
+  readonly checkAttachments?: (
+    wrong: (key: string, kind: 'damaged' | 'surplus') => void,
+    pace: () => Promise<void>,
+  ) => Promise<void>;
   /** Runs work between two commits. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
   /** Records that were derived again. */
@@ -162,6 +167,11 @@ export class Scrub {
       else if (phase === 'search')
         await this.#parts.search?.check(
           (kind, from) => found({ table: 'search', kind, key: `behind change ${from}` }, true),
+          walk.pace,
+        );
+      else if (phase === 'attachments')
+        await this.#parts.checkAttachments?.(
+          (key, kind) => found({ table: 'attachments', kind, key }, true),
           walk.pace,
         );
       else await this.#walk(pass, phase, walk);

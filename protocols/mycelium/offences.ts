@@ -15,6 +15,8 @@ export const OFFENCE_LIMITS = {
 
 /** Codes of what only a faulty or hostile sender can cause; what a network or a full disk causes is not among them. */
 const INVALID: ReadonlySet<string> = new Set([
+  'attachment-differs',
+  'attachment-malformed',
   'frame-malformed',
   'frame-too-long',
   'frontier-malformed',

@@ -20,6 +20,7 @@ const CHECKED: readonly SublevelName[] = [
   'checkpoints',
   'registry',
   'apiKeys',
+  'attachments',
 ];
 const prefixes = (names: readonly SublevelName[]): ReadonlySet<string> =>
   new Set(names.map((name) => `${KEYSPACE[name].prefix}!`));

@@ -126,6 +126,29 @@ describe('two daemons that reach one another over HTTPS alone', () => {
     await expectApart();
   });
 
+  it('fetch a picture of the other’s listing, by a signed request', async () => {
+    const picture = Buffer.from('%PDF-1.4 as good as a picture\n');
+    const ask = httpsFetch(a.certFile);
+    const headers = { 'x-api-key': a.apiKey, 'content-type': 'application/pdf' };
+    const sent = await ask(`${a.url}/attachments`, {
+      method: 'POST',
+      headers,
+      body: picture.toString('latin1'),
+    });
+    const { sha256 } = (await sent.json()) as { sha256: string };
+    const images = [{ sha256, name: 'maize.pdf' }];
+    await a.json('PUT', '/listings/pictured', { type: 'offer', title: 'Maize', images });
+    await pull(b, a);
+    const path = `/attachments/listings/${a.peerId}.pictured/${sha256}`;
+    const got = await b.request('GET', path);
+    expect([got.status, await got.text()]).toEqual([200, picture.toString()]);
+    await expectApart();
+    // Whoever signs nothing gets nothing, not even the operator.
+    const record = encodeURIComponent(`listings/${a.peerId}/pictured`);
+    const unsigned = await a.request('GET', `/federation/attachments/${sha256}?record=${record}`);
+    expect([unsigned.status, await unsigned.json()]).toMatchObject([403, { code: 'request-unsigned' }]);
+  });
+
   it('converge on what both have written', async () => {
     for (const [index, member] of [a, b].entries()) {
       for (let i = 0; i < 20; i++)
@@ -137,7 +160,8 @@ describe('two daemons that reach one another over HTTPS alone', () => {
     for (const { certFile, url } of [a, b])
       expect((await httpsFetch(certFile)(`${url}/federation/sync`)).status).toBe(202);
     const { owners } = await sameDigest([a, b], 20_000);
-    for (const { peerId } of [a, b]) expect(owners[peerId]?.collections['listings']?.count).toBe(20);
+    for (const { peerId } of [a, b])
+      expect(owners[peerId]?.collections['listings']?.count).toBe(peerId === a.peerId ? 21 : 20);
     await expectApart();
   });
 

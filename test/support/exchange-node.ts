@@ -145,6 +145,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
       rated: () => Promise.resolve([]),
       kept: () => Promise.resolve({ contracts: 0, kept: 0, counterparties: 0 }),
     },
+    limits: {},
     log: () => undefined,
     leftOut: () => undefined,
   };

@@ -10,7 +10,7 @@ import type { Channel } from '../../protocols/wire/ids.ts';
 import type { Member } from './federation.ts';
 import { Hand, NET, type Random, someIdentity } from './forge.ts';
 
-type ProtocolName = 'frontier' | 'range' | 'announce' | 'peers';
+type ProtocolName = 'frontier' | 'range' | 'announce' | 'peers' | 'attachment';
 
 /** What a hostile peer shows of one feed of its own. */
 export interface ShownFeed {
@@ -69,9 +69,9 @@ export class HostilePeer {
     await this.#victim.json('POST', `/federation/nodes/${peerId}/approve`, {});
   }
 
-  /** Answers every request for a range, or for a frontier, with these frames. */
+  /** Answers every request for a range, a frontier or an attachment with these frames. */
   async serve(
-    name: 'range' | 'frontier',
+    name: 'range' | 'frontier' | 'attachment',
     frames: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   ): Promise<void> {
     const protocol = `/agrinet/${NET}/${name}/1`;
@@ -122,6 +122,19 @@ export class HostilePeer {
       out.abort(error instanceof Error ? error : new Error('frame'));
       return 'reset';
     }
+  }
+
+  /** The lengths of the frames that come back for one. */
+  async ask(name: ProtocolName, request: Uint8Array): Promise<number[]> {
+    const signal = AbortSignal.timeout(20_000);
+    const stream = await (await this.#connected()).newStream(`/agrinet/${NET}/${name}/1`, { signal });
+    const frames = new FramedStream(stream, { maxFrame: MAX_FRAME });
+    await frames.write(request, signal);
+    await frames.close(signal);
+    const lengths: number[] = [];
+    for (let frame = await frames.read(signal); frame !== null; frame = await frames.read(signal))
+      lengths.push(frame.length);
+    return lengths;
   }
 
   /** One gossip message; whether it could be published. */

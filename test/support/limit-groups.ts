@@ -2,6 +2,8 @@ import { BODY_LIMITS } from '../../api/limits/body.ts';
 import { TRUST_LIMITS } from '../../api/routes/trust.ts';
 import { SSE_STREAM_LIMITS } from '../../api/sse-stream.ts';
 import { SSE_LIMITS } from '../../api/sse.ts';
+import { UPLOAD_LIMITS } from '../../daemon/attachments/attachments.ts';
+import { FETCH_LIMITS } from '../../daemon/attachments/fetches.ts';
 import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
 import { USER_LIMITS } from '../../daemon/users/directory.ts';
@@ -23,9 +25,11 @@ import { CHECKPOINT_LIMITS } from '../../protocols/checkpoint/limits.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
 import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
+import { ATTACHMENT_LIMITS } from '../../protocols/market/attachment.ts';
 import { NOTE_LIMITS } from '../../protocols/market/deal-note/verify.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
+import { ATTACHMENT_STREAM_LIMITS } from '../../protocols/mycelium/attachment-request.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { EXCHANGE_LIMITS } from '../../protocols/mycelium/exchanges.ts';
 import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
@@ -51,6 +55,8 @@ export const HTTP_LIMITS = {
   'daemon/access/key-rules.ts': ['Keys', KEY_LIMITS],
   'daemon/users/directory.ts': ['Users', USER_LIMITS],
   'daemon/wants/want-book.ts': ['Wants', WANT_LIMITS],
+  'daemon/attachments/attachments.ts': ['Uploads', UPLOAD_LIMITS],
+  'daemon/attachments/fetches.ts': ['Attachments of other nodes', FETCH_LIMITS],
   'api/routes/trust.ts': ['Scores', TRUST_LIMITS],
   'api/sse.ts': ['Event streams', SSE_LIMITS],
   'api/sse-stream.ts': ['One event stream', SSE_STREAM_LIMITS],
@@ -84,6 +90,8 @@ export const WIRE_LIMITS = {
   'protocols/digest/prefix.ts': ['Differences by prefix', PREFIX_LIMITS],
   'protocols/mycelium/announce.ts': ['Direct announcements', ANNOUNCE_LIMITS],
   'protocols/mycelium/signed-request.ts': ['Signed requests', REQUEST_LIMITS],
+  'protocols/market/attachment.ts': ['Attachments', ATTACHMENT_LIMITS],
+  'protocols/mycelium/attachment-request.ts': ['Asking for attachments', ATTACHMENT_STREAM_LIMITS],
   'protocols/discovery/peer-exchange.ts': ['Peer exchange', PEER_EXCHANGE_LIMITS],
 } as const;
 

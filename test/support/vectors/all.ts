@@ -1,4 +1,5 @@
 import { admissionVectors, frontierVectors } from './admission.ts';
+import { attachmentVectors } from './attachments.ts';
 import { digestTreeVectors, exportVectors, feedFileVectors } from './carriers.ts';
 import { checkpointVectors } from './checkpoints.ts';
 import { contractVectors } from './contracts.ts';
@@ -62,6 +63,7 @@ export function vectorsText(): string {
     messages: messageVectors(),
     rangeRequests: rangeRequestVectors(),
     rangeFrames: rangeFrameVectors(),
+    attachments: attachmentVectors(),
     feedFile: feedFileVectors(),
     requests: requestVectors(),
     identityProofs: identityProofVectors(),

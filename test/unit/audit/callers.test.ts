@@ -204,6 +204,7 @@ const writes = (): readonly Write[] => [
   { who: 'operator', route: 'POST /rejoin/force' },
   { who: 'operator', route: 'PATCH /users/{id:ben}', body: { phone: '+254700000001' } },
   { who: 'ben', route: 'PATCH /users/{id:ben}', body: { language: 'sw' } },
+  { who: 'amina', route: 'POST /attachments', body: { any: 'bytes' } },
   { who: 'amina', route: 'POST /wants', body: { q: 'sorghum', label: 'Brewery' }, keep: id('want') },
   { who: 'amina', route: 'DELETE /wants/{id:want}' },
   { who: 'operator', route: 'POST /wants', body: { q: 'sorghum', userId: 'ben' }, keep: id('other') },

@@ -7,7 +7,7 @@ import { json, jsonInput, route, router } from '../../../api/route.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { bareApp, codeOf, principal } from './app.ts';
 
-const limits = { maxBytes: 1024, maxDepth: 4, timeoutMs: 200 };
+const limits = { maxBytes: 1024, messageBytes: 2048, maxDepth: 4, timeoutMs: 200 };
 
 /** An app with one validated route for keys that may write. */
 function appOf(given = limits) {

@@ -52,8 +52,8 @@ const MET: Readonly<Record<number, string>> = {
   431: 'headers-too-large',
   500: 'internal',
   502: 'answer-malformed answer-too-large certificate-changed certificate-foreign frontier-malformed identity-absent join-failed peer-distrusted peer-redirects peer-refused peer-timeout peer-unreachable prefix-malformed proof-invalid source-key-needed source-key-refused stream-truncated',
-  503: 'busy clock-wrong database-damaged jobs-full mirror-away mirror-denied mirror-throttled program-changed record-merging rejoining stopping storage-failed streams-full token-unverifiable',
-  507: 'disk-full',
+  503: 'attachment-unavailable busy clock-wrong database-damaged jobs-full mirror-away mirror-denied mirror-throttled program-changed record-merging rejoining stopping storage-failed streams-full token-unverifiable',
+  507: 'attachments-full disk-full',
 };
 
 it('clients meet each code with the status it has always had', () => {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HTTP_LIMITS, PROTOCOL_LIMITS } from '../../../support/limit-groups.ts';
+import { ATTACHMENT_CASES } from './attachment-cases.ts';
 import { Bench } from './bench.ts';
 import type { AllCases, BoundaryCase } from './case.ts';
 import { CHECKPOINT_CASES } from './checkpoint-cases.ts';
@@ -18,6 +19,7 @@ const CASES: AllCases = {
   'protocols/checkpoint/limits.ts': CHECKPOINT_CASES,
   ...EXCHANGE_CASES,
   ...HTTP_CASES,
+  ...ATTACHMENT_CASES,
 };
 const root = new URL('../../../../', import.meta.url);
 const values = new Map<string, number>(

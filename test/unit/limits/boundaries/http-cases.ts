@@ -52,6 +52,12 @@ async function pipelined(bench: Bench, count: number): Promise<number> {
   return (await bench.raw(one.repeat(count - 1) + last)).split('HTTP/1.1 200').length - 1;
 }
 
+/** A message of so many bytes: what a schema would refuse stands in a field that is passed over. */
+function messageOf(bytes: number): string {
+  const start = '{"from":"u","content":"x","other":"';
+  return `${start}${'x'.repeat(bytes - start.length - 2)}"}`;
+}
+
 /** What clients send and operators ask for, over HTTP and in files. */
 export const HTTP_CASES = {
   'daemon/http-server.ts': {
@@ -71,6 +77,11 @@ export const HTTP_CASES = {
       over: 'HTTP',
       send: (bench, n) => bench.ask('POST', '/listings', jsonOf(n)),
       gives: ['201', '201', '413 body-too-large'],
+    },
+    messageBytes: {
+      over: 'HTTP',
+      send: (bench, n) => bench.ask('POST', '/messages/nowhere', messageOf(n)),
+      gives: ['404 not-found', '404 not-found', '413 body-too-large'],
     },
     maxDepth: {
       over: 'HTTP',

@@ -1,0 +1,84 @@
+import type { Env } from '../../protocols/env.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import type { AttachmentProtocol } from '../../protocols/mycelium/attachment-protocol.ts';
+import {
+  ATTACHMENT_STREAM_LIMITS,
+  type AttachmentRequest,
+} from '../../protocols/mycelium/attachment-request.ts';
+import { newestConnection } from '../../protocols/mycelium/ports.ts';
+import type { Registry } from '../../protocols/registry/registry.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { StreamHost } from '../../protocols/wire/stream.ts';
+import type { FeedRequests } from '../federation/feed-requests.ts';
+import type { GuardedFetch } from '../federation/guarded-fetch.ts';
+import { SourceAsker } from '../federation/source-asker.ts';
+import { syncSources } from '../federation/sources.ts';
+
+export interface AskPeerParts {
+  readonly env: Pick<Env, 'deadline'>;
+  readonly libp2p: Pick<StreamHost, 'getConnections'>;
+  readonly streams: Pick<AttachmentProtocol, 'ask'>;
+  readonly registry: Pick<Registry, 'get'>;
+  readonly requests: Pick<FeedRequests, 'attachment'>;
+  readonly fetch: GuardedFetch;
+  readonly renewCertificate: (peer: PeerId) => Promise<string>;
+}
+
+/** How long one peer may take, milliseconds: those behind it in the row are to have their turn. */
+const PEER_MS = 8000;
+
+/** Asks one peer for an attachment: over a connection that is there, otherwise, or where that fails, over HTTPS. Undefined when it has nothing to give. */
+export function askPeer(parts: AskPeerParts) {
+  return async (
+    peer: string,
+    request: AttachmentRequest,
+    outer: AbortSignal,
+  ): Promise<Uint8Array | undefined> => {
+    const signal = AbortSignal.any([outer, parts.env.deadline(PEER_MS)]);
+    const connection = newestConnection(parts.libp2p, peer);
+    const source = sourceOf(parts, peer);
+    if (connection !== undefined)
+      try {
+        return await parts.streams.ask(connection, request, signal);
+      } catch (error) {
+        // What only a faulty or hostile peer sends is told of; a connection that broke is no answer.
+        if (source === undefined || signal.aborted || SENT.has(errorCode(error))) throw error;
+      }
+    return source && overHttps(parts, source, request, signal);
+  };
+}
+
+const SENT: ReadonlySet<string> = new Set(['attachment-malformed', 'frame-malformed', 'frame-too-long']);
+
+function sourceOf({ registry }: AskPeerParts, peer: string) {
+  const node = registry.get(peer);
+  const [source] = node === undefined ? [] : syncSources([node], []);
+  return source?.kind === 'agrinetd' ? source : undefined;
+}
+
+async function overHttps(
+  parts: AskPeerParts,
+  source: NonNullable<ReturnType<typeof sourceOf>>,
+  request: AttachmentRequest,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  const { requests, renewCertificate } = parts;
+  const signed = requests.attachment(source, request);
+  const asker = new SourceAsker(
+    { fetch: parts.fetch, target: { renewCertificate } },
+    { ...source, request: signed },
+  );
+  try {
+    const answer = await asker.ask(signed, {
+      timeoutMs: PEER_MS,
+      idleMs: PEER_MS,
+      maxBytes: ATTACHMENT_STREAM_LIMITS.answerBytes,
+      headers: { accept: 'application/octet-stream' },
+      signal,
+    });
+    return await answer.bytes();
+  } catch (error) {
+    if (error instanceof AgrinetError && error.code === 'peer-refused') return undefined; // it does not have it, or not for us
+    throw error;
+  }
+}
