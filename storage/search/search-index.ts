@@ -285,7 +285,7 @@ export class SearchIndex {
       (what, from) => warn('a segment of the search index was made anew', { what, from }),
       async () => undefined,
     )
-      .catch((failed: unknown) => warn('the search index could not be mended', { err: failed }))
+      .catch((failed: unknown) => warn('the search index could not be repaired', { err: failed }))
       .finally(() => {
         this.#isMending = false;
       });
