@@ -1,4 +1,5 @@
 import type { FeedState } from '../../protocols/feed/feed.ts';
+import { isBeingUndone } from '../../protocols/feed/frontier.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-path.ts';
 import type { Merges } from '../../protocols/open-dialog/merger.ts';
@@ -45,9 +46,18 @@ export interface Derived {
 /** Whether an op of this sequence has effect in its feed. */
 const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
 
+/** Whether its feed's ops are losing their effect: until that is done what its records show is neither. */
+function isPassing(
+  store: Pick<DeriveParts['store'], 'feed'>,
+  { author, channel, epoch }: Pick<PlacedOp, 'author' | 'channel' | 'epoch'>,
+): boolean {
+  const feed = store.feed(author, channel, epoch);
+  return feed !== undefined && isBeingUndone(feed);
+}
+
 /**
- * Derives one record again; undefined when it cannot be merged now, `too-long` when it has more ops than are derived. `unmerged` is
- * a state whose merge is outstanding: its values are used as they are. Throws `value-damaged` when an entry that it needs cannot be
+ * Derives one record again; undefined when it cannot be told now (a merge is outstanding, or a fork is taking effect), `too-long` when
+ * it has more ops than are derived. `unmerged` is a state whose merge is outstanding: its values are used as they are. Throws `value-damaged` when an entry that it needs cannot be
  * read.
  */
 export async function deriveRecord(
@@ -58,6 +68,7 @@ export async function deriveRecord(
   const written = await opsOf(parts, key);
   if (written === 'too-long') return written;
   const { found, astray } = written;
+  if (found.some(({ placed }) => isPassing(parts.store, placed))) return undefined;
   const effective = found.filter((op) => isEffective(parts.store, op));
   const [first] = effective;
   if (first === undefined) return { ops: [], astray, state: emptied(key, found) };

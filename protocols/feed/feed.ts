@@ -21,6 +21,8 @@ export interface FeedState {
     readonly proof: string;
     /** Hash of the header held below the fork; empty when nothing is held there. */
     readonly below: string;
+    /** Entries whose ops are still to lose their effect, from one sequence to another: it goes on there, also after a crash. */
+    readonly undoing?: { readonly from: number; readonly to: number };
   };
   /** Day (since 1970) on which this node first took an entry of it: bounds new epochs per day. */
   readonly day: number;

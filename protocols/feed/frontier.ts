@@ -97,11 +97,16 @@ export function missingEpochs(feeds: readonly FeedState[]): string[] {
 }
 
 /**
- * Whether everything that the frontier covers is held. An epoch named by a held header is not shown, so a frontier may cover more
- * than is held; a digest sent with it would cover less.
+ * Whether the records are what the frontier covers. An epoch named by a held header is not shown, so a frontier may cover more than is
+ * held; and ops above a fork are invalidated batch by batch. A digest sent meanwhile would cover something else.
  */
 export function isWhole(feeds: readonly FeedState[]): boolean {
-  return missingEpochs(feeds).length === 0;
+  return missingEpochs(feeds).length === 0 && !feeds.some(isBeingUndone);
+}
+
+/** Whether ops at or above its fork still have effect. */
+export function isBeingUndone({ fork }: FeedState): boolean {
+  return fork?.undoing !== undefined;
 }
 
 /** True when something is missing here: a peer's frontier of one author and channel shows it, or a held header names it. */

@@ -200,9 +200,14 @@ export class Effects {
     }
   }
 
-  /** Makes ready what a change of this writer is drafted on, after `draftEdit` has thrown `RECORD_PARTIAL`. Throws `record-merging`. */
+  /** Makes ready what a change of this writer is drafted on, after `draftEdit` has thrown `RECORD_PARTIAL`. */
   whole(key: RecordKey, writer: Writer): Promise<void> {
     return this.#base.prepare(key, writer);
+  }
+
+  /** Records that a fork has invalidated an op of a record. */
+  forked(placed: PlacedOp, key: RecordKey): void {
+    this.#evaluated.push({ ...sizedRef(placed), key, verdict: FORKED, fresh: false });
   }
 
   /** A record some of whose ops no longer have effect, or whose pending ops' dependency has arrived. */
@@ -233,7 +238,6 @@ export class Effects {
 
   async #evaluateWhole(key: RecordKey): Promise<void> {
     const ops = await this.#ops.of(key);
-    await this.#tellForked(key, ops);
     const [first] = ops.effective();
     this.#late.evaluatedWhole(key, first === undefined || this.#again.has(key));
     if (first === undefined) {
@@ -249,15 +253,6 @@ export class Effects {
     this.#standsIn(channel, key);
     const isFounded = evaluation.outline.members !== undefined;
     if ((before?.members !== undefined) !== isFounded) this.#turned.push(key);
-  }
-
-  async #tellForked(key: RecordKey, ops: OpsOfRecord): Promise<void> {
-    for (const at of ops.forked()) {
-      if (this.#turn.isOver()) await this.#turn.next();
-      const size = (await ops.read(at))?.bytes.length;
-      if (size !== undefined)
-        this.#evaluated.push({ ref: ops.refAt(at), size, key, verdict: FORKED, fresh: false });
-    }
   }
 
   /**

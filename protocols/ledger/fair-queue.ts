@@ -27,6 +27,11 @@ export class FairQueue<T extends { readonly author: string }> {
     if (known.items.length === 0) this.#authors.delete(item.author);
   }
 
+  /** The items for which `is` holds. */
+  find(is: (item: T) => boolean): T[] {
+    return [...this.#authors.values()].flatMap(({ items }) => items.filter(is));
+  }
+
   /** The cost of an author's item, in milliseconds of CPU. */
   charge(author: string, ms: number): void {
     const known = this.#authors.get(author);

@@ -31,6 +31,7 @@ export function createLedger(given: LedgerParts): Ledger {
     isWaiting: () => writer.isWaiting(),
     commit: (turn) => writer.commit(turn),
     freed: (serialKey) => writer.freed(serialKey),
+    closed: (serialKey, error) => writer.closed(serialKey, error),
   };
   const scheduler = new TaskScheduler(env, own);
   const open = new OpenWork();
@@ -50,6 +51,7 @@ export function createLedger(given: LedgerParts): Ledger {
     receivedErasures: new ReceivedErasures(),
   };
   const forks = new Forks({ ...shared, open, counts: new ForkCounts(env.now), write });
+  forks.resume();
   const forgetting = new Forgetting(shared);
   const receiver = new Receiver({ ...shared, forks });
   return {

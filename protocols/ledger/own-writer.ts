@@ -57,6 +57,12 @@ export class OwnWriter {
   /** Writes that wait for a serial key. */
   readonly #held = new Map<string, PendingWrite[]>();
   #heldCount = 0;
+  /** Serial keys that nobody gets any more. */
+  readonly #closed = new Map<string, AgrinetError>();
+
+  get #ownKey(): string {
+    return serialKeyOf(this.#parts.identity.peerId, 'public');
+  }
 
   constructor(
     parts: LedgerParts,
@@ -72,7 +78,7 @@ export class OwnWriter {
 
   /** Resolves when the write is on disk. */
   add(request: WriteRequest): Promise<Written> {
-    const refusal = this.#parts.refusal();
+    const refusal = this.#closed.get(this.#ownKey) ?? this.#parts.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     if (this.#writes.length + this.#heldCount >= MAX_WAITING)
       return Promise.reject(new AgrinetError('busy', 'too many writes are waiting; try again'));
@@ -91,6 +97,16 @@ export class OwnWriter {
     this.#held.delete(serialKey);
     this.#heldCount -= waiting.length;
     this.#writes = [...waiting, ...this.#writes];
+  }
+
+  /** It will not be free: whoever waits for it is told why. All writes wait for the own key. */
+  closed(serialKey: string, error: AgrinetError): void {
+    this.#closed.set(serialKey, error);
+    const waiting = this.#held.get(serialKey) ?? [];
+    this.#held.delete(serialKey);
+    this.#heldCount -= waiting.length;
+    for (const pending of waiting) pending.reject(error);
+    if (serialKey === this.#ownKey) for (const pending of this.#writes.splice(0)) pending.reject(error);
   }
 
   /**
@@ -156,6 +172,8 @@ export class OwnWriter {
   }
 
   #hold(serialKey: string, pending: PendingWrite): void {
+    const closed = this.#closed.get(serialKey);
+    if (closed !== undefined) return pending.reject(closed);
     const waiting = this.#held.get(serialKey);
     if (waiting === undefined) this.#held.set(serialKey, [pending]);
     else waiting.push(pending);

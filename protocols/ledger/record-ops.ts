@@ -10,16 +10,15 @@ import type { Turn } from './turn.ts';
 /** Places that are read together. */
 const PLACES_AT_ONCE = 512;
 
-/** A feed's part of a record: those of its ops that have effect, and behind them, up to `end`, those that a fork has taken it from. */
+/** A feed's part of a record. */
 interface FeedPart extends FeedOps {
   /** Undefined where nothing of the feed is stored. */
   readonly no: number | undefined;
-  readonly end: number;
 }
 
 /**
- * All ops of a record by their numbers, in the order of their feeds. Their places are kept in memory, at a few bytes each; their
- * content is read on demand.
+ * All ops of a record that have effect by their numbers, in the order of their feeds. Their places are kept in memory, at a few bytes
+ * each; their content is read on demand.
  */
 export class OpsOfRecord {
   readonly #store: LedgerStore;
@@ -36,19 +35,13 @@ export class OpsOfRecord {
     this.#turn = turn;
   }
 
-  /** Those that have effect. */
   get feeds(): readonly FeedOps[] {
     return this.#parts;
   }
 
-  /** Those that have effect, by number. */
+  /** All, by number. */
   *effective(): Generator<number> {
-    for (const { from, to } of this.#parts) for (let at = from; at < to; at++) yield at;
-  }
-
-  /** Those that a fork has taken it from. */
-  *forked(): Generator<number> {
-    for (const { to, end } of this.#parts) for (let at = to; at < end; at++) yield at;
+    for (let at = 0; at < this.#seqs.length; at++) yield at;
   }
 
   /** Whether the op is part of this commit. */
@@ -82,18 +75,15 @@ export class OpsOfRecord {
   async add(
     feed: Pick<FeedOps, 'author' | 'channel' | 'epoch'> & { readonly no: number | undefined },
     fresh: readonly PlacedOp[],
-    has: (ref: OpRef) => 'effect' | 'none' | 'gone',
+    hasEffect: (ref: OpRef) => boolean,
   ): Promise<void> {
     const { author, channel, epoch, no } = feed;
     const from = this.#seqs.length;
-    let to = from;
     const note = (place: OpPlace, placed?: PlacedOp): void => {
-      const what = has({ author, channel, epoch, seq: place.seq, index: place.index });
-      if (what === 'gone') return;
+      if (!hasEffect({ author, channel, epoch, seq: place.seq, index: place.index })) return;
       const at = this.#seqs.push(place.seq);
       this.#indexes.push(place.index);
       if (placed !== undefined) this.#fresh.set(at, placed);
-      if (what === 'effect') to = at + 1;
     };
     const coming = fresh.toSorted(inOrder);
     let next = 0;
@@ -108,7 +98,7 @@ export class OpsOfRecord {
       note(place);
     }
     noteComing();
-    this.#parts.push({ author, channel, epoch, no, from, to, end: this.#seqs.length });
+    this.#parts.push({ author, channel, epoch, no, from, to: this.#seqs.length });
   }
 
   async *#places(no: number | undefined): AsyncGenerator<OpPlace> {
@@ -174,18 +164,15 @@ export class RecordOps {
   async of(key: RecordKey): Promise<OpsOfRecord> {
     const ops = new OpsOfRecord(this.#store, key, this.#turn);
     const fresh = Map.groupBy(this.#fresh.get(key) ?? [], feedId);
-    const has = (ref: OpRef): 'effect' | 'none' | 'gone' => {
-      if (this.#erasing.isErased(ref)) return 'gone';
-      return this.#isEffective(ref) ? 'effect' : 'none';
-    };
+    const hasEffect = (ref: OpRef): boolean => !this.#erasing.isErased(ref) && this.#isEffective(ref);
     for (const feed of await this.#store.opFeeds(key)) {
       if (this.#turn.isOver()) await this.#turn.next();
-      await ops.add(feed, fresh.get(feedId(feed)) ?? [], has);
+      await ops.add(feed, fresh.get(feedId(feed)) ?? [], hasEffect);
       fresh.delete(feedId(feed));
     }
     for (const [, [...some]] of fresh) {
       const [first] = some;
-      if (first !== undefined) await ops.add({ ...first, no: undefined }, some, has);
+      if (first !== undefined) await ops.add({ ...first, no: undefined }, some, hasEffect);
     }
     return ops;
   }

@@ -17,47 +17,54 @@ export interface UndoneOp {
  * issued as the same ops, because their names are hashes of their bytes; a document gets the values that it showed before. Creations
  * come first.
  */
-export function reissueRequests(
-  undone: readonly UndoneOp[],
-  changes: readonly RecordChange[],
-): WriteRequest[] {
-  const before = new Map(changes.map((change) => [change.key, change.before]));
-  const creations: WriteRequest[] = [];
-  const others: WriteRequest[] = [];
-  const documents = new Set<RecordKey>();
-  for (const { placed, read } of undone) {
+export class Reissues {
+  readonly #creations: WriteRequest[] = [];
+  readonly #others: WriteRequest[] = [];
+  /** Records that showed something, or had ended. */
+  readonly #stood = new Set<RecordKey>();
+
+  get all(): readonly WriteRequest[] {
+    return [...this.#creations, ...this.#others];
+  }
+
+  /** Notes what one batch has taken away. A record is among the changes of the batch that has its first op, and of no later one. */
+  add(undone: readonly UndoneOp[], changes: readonly RecordChange[]): void {
+    for (const { key, before } of changes)
+      if (before !== undefined && (before.exists || before.tombstone)) this.#stood.add(key);
+    const documents = new Set<RecordKey>();
+    for (const each of undone) this.#addOp(each, documents);
+    // A record that ended shows nothing, and no edit would count for it.
+    for (const { key, before } of changes) {
+      if (before === undefined || !before.exists || before.tombstone || !isDocument(key)) continue;
+      if (documents.has(key)) this.#others.push(restore(key, before));
+    }
+  }
+
+  #addOp({ placed, read }: UndoneOp, documents: Set<RecordKey>): void {
     if ('problem' in read) {
-      if (read.erasure !== undefined) others.push(eraseAgain(placed, read.erasure.record));
-      continue;
+      if (read.erasure !== undefined) this.#others.push(eraseAgain(placed, read.erasure.record));
+      return;
     }
     const { key, reading } = read;
-    if (reading.kind === 'erasure') {
-      others.push(eraseAgain(placed, key));
-      continue;
-    }
-    const known = before.get(key);
-    if (known === undefined || !(known.exists || known.tombstone)) continue;
+    if (reading.kind === 'erasure') this.#others.push(eraseAgain(placed, key));
+    if (!this.#stood.has(key)) return;
     switch (reading.kind) {
       case 'change':
         documents.add(key);
         break;
       case 'members':
-        creations.push(again(placed, key, (state) => state?.members !== undefined));
+        this.#creations.push(again(placed, key, (state) => state?.members !== undefined));
         break;
       case 'fact':
-        others.push(again(placed, key, (state) => state?.exists === true));
+        this.#others.push(again(placed, key, (state) => state?.exists === true));
         break;
       case 'tombstone':
-        others.push(again(placed, key, (state) => state?.tombstone === true));
+        this.#others.push(again(placed, key, (state) => state?.tombstone === true));
+        break;
+      case 'erasure':
         break;
     }
   }
-  // A record that ended shows nothing, and no edit would count for it.
-  for (const { key, before: known } of changes) {
-    if (known === undefined || !known.exists || known.tombstone || !isDocument(key)) continue;
-    if (documents.has(key)) others.push(restore(key, known));
-  }
-  return [...creations, ...others];
 }
 
 function isDocument(key: RecordKey): boolean {
@@ -78,16 +85,16 @@ function eraseAgain({ bytes, channel }: PlacedOp, record: RecordKey): WriteReque
   return { keys: [], draft: () => [{ key, channel, ops: [bytes] }] };
 }
 
-function restore(key: RecordKey, before: RecordState): WriteRequest {
+function restore(key: RecordKey, { view, channel }: RecordState): WriteRequest {
   return {
     keys: [key],
     draft: (writer, read) => {
       const now = read(key);
       // What was deleted before the fork reappears without the deletion, and is deleted again.
-      const gone = Object.keys(now?.view ?? {}).filter((field) => !Object.hasOwn(before.view, field));
-      const patch = { ...Object.fromEntries(gone.map((field) => [field, undefined])), ...before.view };
+      const gone = Object.keys(now?.view ?? {}).filter((field) => !Object.hasOwn(view, field));
+      const patch = { ...Object.fromEntries(gone.map((field) => [field, undefined])), ...view };
       const isEnded = now?.tombstone === true || now?.erased === true;
-      return isEnded ? [] : [draftEdit(writer, key, before.channel, now, patch)];
+      return isEnded ? [] : [draftEdit(writer, key, channel, now, patch)];
     },
   };
 }

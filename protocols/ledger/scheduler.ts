@@ -1,3 +1,4 @@
+import type { AgrinetError } from '../errors.ts';
 import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 import { FairQueue } from './fair-queue.ts';
 import { loopTurn, SLICE_MS, type Turn } from './turn.ts';
@@ -11,6 +12,15 @@ export interface TaskPlace {
   readonly serialKey?: string;
 }
 
+/** A serial key kept over several tasks: between them nobody else's begin with it, and those with other keys have their turn. */
+export interface KeptKey {
+  run<T>(author: string, work: (turn: Turn) => Promise<T>): Promise<T>;
+  /** The key is free for everybody again. */
+  release(): void;
+  /** Nobody gets the key any more: who waits for it is told why, and so is who comes. */
+  close(error: AgrinetError): void;
+}
+
 /** Own writes: asked before anybody else, with all that wait in one task. */
 export interface OwnWork {
   readonly serialKey: string;
@@ -18,9 +28,13 @@ export interface OwnWork {
   commit(turn: Turn): Promise<void>;
   /** The serial key has become free: what waited for it can go on. */
   freed(serialKey: string): void;
+  /** It will not be: what waits for it is told why, now and from now on. */
+  closed(serialKey: string, error: AgrinetError): void;
 }
 
 interface Task extends TaskPlace {
+  /** Of a key that is kept. */
+  readonly kept?: KeptKey;
   state: 'waiting' | 'ready' | 'running' | 'away';
   /** CPU used in the slices that are over, milliseconds. */
   usedMs: number;
@@ -28,6 +42,7 @@ interface Task extends TaskPlace {
   go(): void;
   /** Gives the thread back. */
   yielded(): void;
+  refuse(error: AgrinetError): void;
 }
 
 /**
@@ -44,6 +59,8 @@ export class TaskScheduler {
   /** Tasks begun and not done, by author. */
   readonly #begun = new Map<string, Task>();
   readonly #busyKeys = new Set<string>();
+  readonly #kept = new Map<string, KeptKey>();
+  readonly #closed = new Map<string, AgrinetError>();
   #ownTask: Task | undefined;
   #ownWasLast = false;
   /** The task that no other task may interrupt. */
@@ -60,6 +77,8 @@ export class TaskScheduler {
 
   /** Runs work when its turn has come: after what its author and its serial key have begun. */
   run<T>(place: TaskPlace, work: (turn: Turn) => Promise<T>): Promise<T> {
+    const closed = place.serialKey === undefined ? undefined : this.#closed.get(place.serialKey);
+    if (closed !== undefined) return Promise.reject(closed);
     return this.#made(place, work, (task) => this.#queue.add(task));
   }
 
@@ -68,9 +87,33 @@ export class TaskScheduler {
     return this.#made({ author: '' }, work, (task) => this.#alone.push(task));
   }
 
-  /** Whether a running task has this serial key. */
+  /** Keeps a serial key, from the end of the task that has it now; nobody else must keep it. */
+  keep(serialKey: string): KeptKey {
+    const kept: KeptKey = {
+      run: (author, work) => this.#made({ author, serialKey, kept }, work, (task) => this.#queue.add(task)),
+      release: () => {
+        this.#kept.delete(serialKey);
+        if (!this.#busyKeys.has(serialKey)) this.#own.freed(serialKey);
+        this.wake();
+      },
+      close: (error) => this.#close(serialKey, error),
+    };
+    this.#kept.set(serialKey, kept);
+    return kept;
+  }
+
+  #close(serialKey: string, error: AgrinetError): void {
+    this.#closed.set(serialKey, error);
+    for (const task of this.#queue.find((each) => each.serialKey === serialKey && each.state === 'waiting')) {
+      this.#queue.remove(task);
+      task.refuse(error);
+    }
+    this.#own.closed(serialKey, error);
+  }
+
+  /** Whether a task that is under way has this serial key, or it is kept. */
   isHeld(serialKey: string): boolean {
-    return this.#busyKeys.has(serialKey);
+    return this.#busyKeys.has(serialKey) || this.#kept.has(serialKey);
   }
 
   /** There is something to do. */
@@ -80,13 +123,18 @@ export class TaskScheduler {
     void this.#drive();
   }
 
-  #made<T>(place: TaskPlace, work: (turn: Turn) => Promise<T>, keep: (task: Task) => void): Promise<T> {
+  #made<T>(
+    place: TaskPlace & Pick<Task, 'kept'>,
+    work: (turn: Turn) => Promise<T>,
+    keep: (task: Task) => void,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const task: Task = {
         ...place,
         state: 'waiting',
         usedMs: 0,
         yielded: () => undefined,
+        refuse: reject,
         go: () => {
           void work(this.#turnOf(task))
             .finally(() => this.#ended(task))
@@ -139,7 +187,7 @@ export class TaskScheduler {
     }
     if (task.serialKey === undefined) return;
     this.#busyKeys.delete(task.serialKey);
-    this.#own.freed(task.serialKey);
+    if (!this.#kept.has(task.serialKey)) this.#own.freed(task.serialKey);
   }
 
   #pick(): Task | undefined {
@@ -159,11 +207,14 @@ export class TaskScheduler {
     const [first] = items;
     const begun = first && this.#begun.get(first.author);
     if (begun !== undefined) return ready(begun);
-    return items.find(({ serialKey }) => serialKey === undefined || !this.#busyKeys.has(serialKey));
+    return items.find(({ serialKey, kept }) => {
+      if (serialKey === undefined) return true;
+      return !this.#busyKeys.has(serialKey) && (this.#kept.get(serialKey) ?? kept) === kept;
+    });
   }
 
   #ownMayBegin(): boolean {
-    return this.#own.isWaiting() && !this.#busyKeys.has(this.#own.serialKey);
+    return this.#own.isWaiting() && !this.isHeld(this.#own.serialKey);
   }
 
   #ownBegins(): Task {
@@ -173,6 +224,7 @@ export class TaskScheduler {
       state: 'waiting',
       usedMs: 0,
       yielded: () => undefined,
+      refuse: () => undefined,
       go: () => {
         void this.#own.commit(this.#turnOf(task)).finally(() => {
           this.#ended(task);

@@ -27,6 +27,7 @@ function schedulerWith(own: Partial<OwnWork> = {}): TaskScheduler {
       ownWrites = 0;
     },
     freed: () => undefined,
+    closed: () => undefined,
     ...own,
   });
 }
