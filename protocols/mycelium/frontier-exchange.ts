@@ -5,6 +5,7 @@ import type { CpuTurn } from '../wire/cpu-turn.ts';
 import { FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
+import { AskBudget } from './ask-budget.ts';
 import { AnswerSlots, howFailed } from './answer-slots.ts';
 import { DigestsFirst, type FrontierDialogue, WholePages } from './frontier-dialogues.ts';
 import type { FrontierGroup, FrontierPage } from './frontier-page.ts';
@@ -33,6 +34,12 @@ export const FRONTIER_LIMITS = {
   answering: 32,
   /** Of them with one peer; two, because connections of both directions may cross. */
   answeringPerPeer: 2,
+  /** Questions of one peer answered at once. It asks over each new connection, after each lost announcement, and every 45 s. */
+  askBurst: 60,
+  /** And one more after this time: twice as often as announcements can make a peer ask. */
+  askEveryMs: 1000,
+  /** So many pages, both ways, count as one more question: a page costs what it takes to compare a short frontier. */
+  askPages: 4,
 } as const;
 
 export interface FrontierComponents {
@@ -53,6 +60,7 @@ export class FrontierProtocol {
   /** By protocol id, the one that is preferred first. */
   readonly #dialogues: ReadonlyMap<string, FrontierDialogue>;
   readonly #slots = new AnswerSlots({ ...FRONTIER_LIMITS, further: FRONTIER_LIMITS.answering });
+  readonly #asked: AskBudget;
   readonly #turns: FrontierTurns;
   #stopping = new AbortController();
 
@@ -62,6 +70,7 @@ export class FrontierProtocol {
       [`/agrinet/${network}/frontier/2`, new DigestsFirst(components.viewFor)],
       [`/agrinet/${network}/frontier/1`, new WholePages(components.frontierFor)],
     ]);
+    this.#asked = new AskBudget(FRONTIER_LIMITS, components.env);
     this.#turns = new FrontierTurns(FRONTIER_LIMITS.pages, components.env.random);
   }
 
@@ -104,17 +113,22 @@ export class FrontierProtocol {
     const frames = new FramedStream(stream, { maxFrame: LIMITS.frontierBytes });
     if (!access.mayReplicate(peer))
       return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    if (!this.#asked.take(peer))
+      return frames.abort(new AgrinetError('rate-limited', 'frontiers are asked for too often'));
     const release = this.#slots.take(peer);
     if (release === undefined)
       return frames.abort(new AgrinetError('busy', 'too many exchanges at once; try again later'));
+    const exchange = this.#exchange(frames, peer, this.#wholeExchange());
     try {
-      const shown = await dialogue.answer(this.#exchange(frames, peer, this.#wholeExchange()));
+      const shown = await dialogue.answer(exchange);
       await onFrontier(connection, shown);
       release('taken');
     } catch (error) {
       release(howFailed(error));
       frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
       onFailure(peer, error);
+    } finally {
+      this.#asked.charge(peer, exchange.moved);
     }
   }
 

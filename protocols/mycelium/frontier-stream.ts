@@ -38,6 +38,8 @@ export class FrontierStream {
   readonly #parts: FrontierStreamParts;
   /** Work on this peer's requests and data yields to other work. */
   readonly turn: CpuTurn;
+  /** Pages that were sent and read. */
+  moved = 0;
 
   constructor(parts: FrontierStreamParts) {
     this.#parts = parts;
@@ -65,6 +67,7 @@ export class FrontierStream {
   async sendPages(groups: readonly FrontierGroup[]): Promise<void> {
     for (const page of this.#parts.turns.pagesFor(this.peer, groups)) {
       await this.turn.pause();
+      this.moved++;
       await this.write(encodePage(page));
     }
     await this.close();
@@ -78,6 +81,7 @@ export class FrontierStream {
       if (page === null) return;
       if (pages >= most) throw new AgrinetError('frontier-malformed', 'too many pages');
       await this.turn.pause();
+      this.moved++;
       yield decodeFrontier(page);
     }
   }

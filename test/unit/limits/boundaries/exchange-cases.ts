@@ -80,6 +80,8 @@ async function atOnce(bench: Bench, name: 'frontier' | 'range', count: number): 
 }
 
 /** What nodes ask one another, over libp2p and HTTP. */
+const ASKED = 'test/unit/mycelium/ask-budget.test.ts';
+
 export const EXCHANGE_CASES = {
   'protocols/mycelium/exchanges.ts': EXCHANGES_CASES,
   'protocols/mycelium/gossip-intake.ts': GOSSIP_CASES,
@@ -101,6 +103,9 @@ export const EXCHANGE_CASES = {
       send: (bench, n) => atOnce(bench, 'frontier', n),
       gives: [0, 0, 1],
     },
+    askBurst: { shownBy: [ASKED, 'askBurst questions are answered at once'] },
+    askEveryMs: { shownBy: [ASKED, 'and one more after each askEveryMs'] },
+    askPages: { shownBy: [ASKED, 'askPages pages cost as much as a question'] },
   },
   'protocols/mycelium/frontier-sequence.ts': {
     sequencePages: {
