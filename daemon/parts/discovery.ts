@@ -58,7 +58,8 @@ export function defineDiscovery({
       if (local) return;
       const since = env.now() - HEARD_MS;
       const heard = new Set(entries.flatMap(({ author, header }) => (header.time[0] > since ? author : [])));
-      for (const author of heard) discovery.heardOf(author);
+      // Whoever brought it, the author has signed that it is there.
+      for (const author of heard) discovery.heardOf(author, author);
     });
     await discovery.start();
     return { face: discovery, stop: () => discovery.stop() };

@@ -1,3 +1,5 @@
+import { emptyHearsay, type Hearsay, isBelieved, provedTrue } from './hearsay.ts';
+
 /**
  * What the peer supervisor knows, and how events change it; whom to dial, ping and close is in supervisor-decisions.ts. Pure: state and
  * time in, no I/O.
@@ -71,6 +73,8 @@ export interface Entry {
   wait: number;
   /** The peer has been heard from: its dial goes before all others. */
   heardFrom: boolean;
+  /** Who said that it is there, until a dial has shown. */
+  saidBy?: string;
 }
 
 interface Link {
@@ -93,6 +97,7 @@ export interface SupervisorState {
   idleUntil: number;
   /** The budget for failing redials, and when it was last updated. */
   readonly redials: { left: number; at: number };
+  readonly hearsay: Hearsay;
 }
 
 /** What happened. */
@@ -108,13 +113,14 @@ export type SupervisorEvent =
   | { readonly type: 'pinged'; readonly linkId: string; readonly result: 'ok' | 'failed' | 'inconclusive' }
   /** It was heard from, or registered. */
   | { readonly type: 'dial-now'; readonly peerId: string }
-  /** Another peer has heard from it: its dial still counts as a redial. */
-  | { readonly type: 'heard-of'; readonly peerId: string };
+  /** `from` says that it is there: its dial still counts as a redial. */
+  | { readonly type: 'heard-of'; readonly peerId: string; readonly from: string };
 
 export function emptyState(self: string, targetDegree: number): SupervisorState {
   const redials = { left: SUPERVISOR_LIMITS.redialBurst, at: -Infinity };
   const [networkBackAt, idleUntil] = [-Infinity, -Infinity];
-  return { self, targetDegree, entries: new Map(), links: new Map(), networkBackAt, idleUntil, redials };
+  const [entries, links, hearsay] = [new Map(), new Map(), emptyHearsay()];
+  return { self, targetDegree, entries, links, networkBackAt, idleUntil, redials, hearsay };
 }
 
 export function keyOf(target: Target): string {
@@ -155,18 +161,8 @@ export function apply(
       return opened(state, event.linkId, event.peerId, now, random);
     case 'closed':
       return closed(state, event.linkId, now, random);
-    case 'dialled': {
-      const entry = state.entries.get(event.key);
-      if (entry === undefined) return;
-      entry.dialing = false;
-      if (entry.tries > 0)
-        state.redials.left = Math.min(state.redials.left + 1, SUPERVISOR_LIMITS.redialBurst);
-      entry.tries = 0;
-      entry.peerId = event.peerId;
-      // should the connection be gone again already, the next try still waits
-      retryIn(entry, backoff(0, random()), now);
-      return;
-    }
+    case 'dialled':
+      return dialled(state, event.key, event.peerId, now, random);
     case 'dial-failed':
       return dialFailed(state, event.key, event.forGood === true, now, random);
     case 'pinged': {
@@ -183,12 +179,36 @@ export function apply(
       if (!entry.dialing) entry.tries = 0;
       return heard(entry, now);
     }
-    case 'heard-of': {
-      const entry = state.entries.get(event.peerId);
-      if (entry?.target.kind === 'registered') heard(entry, now);
-      return;
-    }
+    case 'heard-of':
+      return heardOf(state, event.peerId, event.from, now);
   }
+}
+
+function dialled(
+  state: SupervisorState,
+  key: string,
+  peerId: string,
+  now: number,
+  random: () => number,
+): void {
+  const entry = state.entries.get(key);
+  if (entry === undefined) return;
+  entry.dialing = false;
+  if (entry.tries > 0) state.redials.left = Math.min(state.redials.left + 1, SUPERVISOR_LIMITS.redialBurst);
+  entry.tries = 0;
+  if (entry.saidBy !== undefined) provedTrue(state.hearsay, entry.saidBy);
+  delete entry.saidBy;
+  entry.peerId = peerId;
+  // should the connection be gone again already, the next try still waits
+  retryIn(entry, backoff(0, random()), now);
+}
+
+function heardOf(state: SupervisorState, peerId: string, from: string, now: number): void {
+  const entry = state.entries.get(peerId);
+  if (entry?.target.kind !== 'registered' || entry.heardFrom || entry.dialing) return;
+  if (!isBelieved(state.hearsay, from, now)) return;
+  entry.saidBy = from;
+  heard(entry, now);
 }
 
 function dialFailed(
@@ -201,6 +221,7 @@ function dialFailed(
   const entry = state.entries.get(key);
   if (entry === undefined) return;
   entry.dialing = false;
+  delete entry.saidBy;
   entry.tries++;
   entry.outageSince ??= now;
   // what was heard meanwhile may have other addresses than this dial has tried

@@ -51,8 +51,8 @@ class Absence {
   closes(peerId: string): void {
     this.#on({ type: 'closed', linkId: `link of ${peerId}` });
   }
-  tell(type: 'dial-now' | 'heard-of', peerId: string): void {
-    this.#on({ type, peerId });
+  tell(type: 'dial-now' | 'heard-of', peerId: string, from = peerId): void {
+    this.#on({ type, peerId, from });
   }
 
   /** Dials from `from` on, and the most of them within any `ms`. */
@@ -144,6 +144,45 @@ describe('a thousand absent peers', { timeout: 60_000 }, () => {
     world.tell('heard-of', 'peer-999');
     world.run(5000);
     expect(world.dialledAt('peer-999', again)).toBeLessThanOrEqual(again + redialEveryMs + TICK);
+  });
+
+  it('keep half of the redials for those of which nobody tells, however many liars tell of the others', () => {
+    const world = new Absence(200);
+    world.run(HOUR, LONG_TICK);
+    const told = world.now;
+    const isOthers = (key: string): boolean => Number(key.slice('peer-'.length)) >= 100;
+    world.present.add('peer-150');
+    for (let second = 0; second < 600; second++) {
+      for (let n = 0; n < 100; n++) world.tell('heard-of', `peer-${n}`, `liar ${second % 8}`);
+      world.run(1000);
+    }
+    const dials = world.dials.filter(({ at }) => at >= told);
+    const others = dials.filter(({ key }) => isOthers(key)).length;
+    expect(dials.length).toBeGreaterThan(300);
+    expect(others).toBeGreaterThan(100);
+    expect(world.dialledAt('peer-150', told)).toBeLessThanOrEqual(told + 200 * backoffPerAbsentMs);
+  });
+
+  it('are found by what others tell truly, beside a liar in at most twice the time', () => {
+    const found = (liars: number): number => {
+      const world = new Absence(200);
+      world.run(HOUR, LONG_TICK);
+      const back = Array.from({ length: 50 }, (_, n) => `peer-${100 + n}`);
+      for (const key of back) world.present.add(key);
+      const told = world.now;
+      const missing = (): string[] => back.filter((key) => world.dialledAt(key, told) === Infinity);
+      while (missing().length > 0 && world.now < told + HOUR) {
+        for (let n = 0; n < 32; n++)
+          for (let liar = 0; liar < liars; liar++) world.tell('heard-of', `peer-${n}`, `liar ${liar}`);
+        for (const key of missing()) world.tell('heard-of', key, 'honest');
+        world.run(1000);
+      }
+      return world.now - told;
+    };
+    const alone = found(0);
+    expect(alone).toBeLessThan(10 * MINUTE);
+    expect(found(1)).toBeLessThanOrEqual(2 * alone);
+    expect(found(4)).toBeLessThanOrEqual(2 * alone);
   });
 
   it('are not all dialled because one of them, long away, came back', () => {
