@@ -1,15 +1,11 @@
 import type { Env } from '../../protocols/env.ts';
-import { errorCode } from '../../protocols/errors.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
-import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Merger, Merges } from '../../protocols/open-dialog/merger.ts';
-import { MERGE } from '../../protocols/open-dialog/record.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
-import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Store } from '../../storage/store.ts';
 import type { Emit } from '../hooks.ts';
-import type { Logger } from '../logger.ts';
+import { mergeOutstanding } from '../merging/outstanding-merges.ts';
 import { definePart, type Face } from '../parts.ts';
 import { authorQuota } from '../quotas.ts';
 import type { WriteRefusal } from '../write-refusal.ts';
@@ -61,8 +57,14 @@ export function defineLedger({
       onCommit: hooks.committed.emit,
       onAlarm: (alarm) => alarms.raise(alarm),
     });
-    await mergeOutstanding({ store, merger, ledger, logger });
-    return { face: ledger, stop: () => ledger.stop() };
+    const outstanding = mergeOutstanding({ store, merger, ledger, recovered: hooks.recovered, logger });
+    return {
+      face: ledger,
+      async stop() {
+        await ledger.stop();
+        await outstanding.stop();
+      },
+    };
   });
 }
 
@@ -77,26 +79,4 @@ function timed(merges: Merges, env: Pick<Env, 'monotonic'>, merged: Emit<number>
     },
     visibleAt: (...what) => merges.visibleAt(...what),
   };
-}
-
-/** Has records that wait for a merge merged: those that the last process left, and each when its next try is due. */
-async function mergeOutstanding({
-  store,
-  merger,
-  ledger,
-  logger,
-}: {
-  readonly store: Pick<Store, 'awaiting'>;
-  readonly merger: Pick<Merger, 'onDue'>;
-  readonly ledger: Pick<Ledger, 'mergeAgain'>;
-  readonly logger: Pick<Logger, 'warn'>;
-}): Promise<void> {
-  const again = (key: RecordKey): void => {
-    ledger.mergeAgain(key).catch((error: unknown) => {
-      // It is merged at the next start.
-      if (errorCode(error) !== 'stopping') logger.warn({ err: error, key }, 'a record is still pending');
-    });
-  };
-  merger.onDue(again);
-  for (const key of await store.awaiting(MERGE)) again(key);
 }

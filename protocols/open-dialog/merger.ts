@@ -25,6 +25,8 @@ export interface Merges {
 export interface Merger extends Merges {
   /** Told of a record whose outstanding merge is to be asked for again. */
   onDue(listener: (key: RecordKey) => void): void;
+  /** More records waited than are remembered, and there is room again: all that wait on disk are to be asked for. */
+  onRoom(listener: () => void): void;
   stop(): Promise<void>;
 }
 
@@ -52,6 +54,8 @@ const MOST = { patientMs: 640_000, pauseMs: 600_000 } as const;
 const LASTING = 3;
 /** A document unmerged for this long is reported to the operator, whatever its attempts: changes may arrive faster than merges finish. */
 const LASTING_MS = 600_000;
+/** Before those that were not remembered are asked for: so many first pauses, which is a minute. */
+const ROOM_PAUSES = 60;
 /** Records remembered as needing patience; the others are tried quickly first. */
 const HEAVY = 10_000;
 
@@ -61,6 +65,8 @@ export interface MergerParts {
   readonly start: StartMergeWorker;
   readonly onAlarm: (alarm: MergeAlarm) => void;
   readonly times?: MergeTimes;
+  /** Records that are remembered at most; a test has fewer. */
+  readonly remembered?: number;
 }
 
 type MergerEnv = Pick<Env, 'monotonic' | 'after'>;
@@ -101,12 +107,17 @@ class Mergers implements Merger {
   readonly #queue = new Set<RecordKey>();
   readonly #pauses = new Set<Timer>();
   readonly #listeners: ((key: RecordKey) => void)[] = [];
+  readonly #roomListeners: (() => void)[] = [];
+  readonly #most: number;
+  /** A record waits that was not remembered. */
+  #isOverfull = false;
   #busy = false;
   #stopped = false;
   /** Quick merges that are no longer waited for and have no answer yet. */
   #late = 0;
 
-  constructor({ env, start, onAlarm, times = TIMES }: MergerParts) {
+  constructor({ env, start, onAlarm, times = TIMES, remembered = HEAVY }: MergerParts) {
+    this.#most = remembered;
     this.#env = env;
     this.#onAlarm = onAlarm;
     this.#times = times;
@@ -143,6 +154,10 @@ class Mergers implements Merger {
 
   onDue(listener: (key: RecordKey) => void): void {
     this.#listeners.push(listener);
+  }
+
+  onRoom(listener: () => void): void {
+    this.#roomListeners.push(listener);
   }
 
   async stop(): Promise<void> {
@@ -198,7 +213,7 @@ class Mergers implements Merger {
 
   #remember(key: RecordKey, since = this.#env.monotonic()): Heavy {
     const [oldest] = this.#heavy.keys();
-    if (this.#heavy.size >= HEAVY && oldest !== undefined) this.#heavy.delete(oldest);
+    if (this.#heavy.size >= this.#most && oldest !== undefined) this.#heavy.delete(oldest);
     const known: Heavy = { attempts: 0, since };
     this.#heavy.set(key, known);
     return known;
@@ -220,7 +235,8 @@ class Mergers implements Merger {
     const { key } = question;
     if (this.#stopped || heavy.isPaused === true) return;
     if (this.#busy) {
-      if (this.#queue.size < HEAVY) this.#queue.add(key);
+      if (this.#queue.size < this.#most) this.#queue.add(key);
+      else this.#isOverfull = true;
       return;
     }
     this.#busy = true;
@@ -242,7 +258,7 @@ class Mergers implements Merger {
       this.#busy = false;
     }
     const [next] = this.#queue;
-    if (next === undefined) return;
+    if (next === undefined) return this.#hasRoom();
     this.#queue.delete(next);
     this.#due(next);
   }
@@ -255,6 +271,17 @@ class Mergers implements Merger {
       this.#pauses.delete(pause);
       heavy.isPaused = false;
       this.#due(key);
+    });
+    this.#pauses.add(pause);
+  }
+
+  /** Not at once: while no worker lives, each of those would be tried anew. */
+  #hasRoom(): void {
+    if (!this.#isOverfull || this.#stopped) return;
+    this.#isOverfull = false;
+    const pause = this.#env.after(this.#times.pauseMs * ROOM_PAUSES, () => {
+      this.#pauses.delete(pause);
+      for (const listener of this.#roomListeners) listener();
     });
     this.#pauses.add(pause);
   }
