@@ -1,5 +1,6 @@
 import type { Entry } from '../protocols/feed/entry.ts';
-import { Effects } from '../protocols/ledger/effects.ts';
+import { Effects, FACTS_AT_ONCE } from '../protocols/ledger/effects.ts';
+import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { TurnEnv } from '../protocols/cpu-slice.ts';
 import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
 import type { Merges } from '../protocols/open-dialog/merger.ts';
@@ -61,6 +62,24 @@ class Derivation {
 
   async flush(): Promise<void> {
     const effects = this.#effects;
+    await this.#commit(effects);
+    this.#ops = 0;
+    for (const channel of effects.turnedLater) await this.#channel(channel);
+  }
+
+  /** The facts of a channel whose creation came behind them, more than belong into one commit. */
+  async #channel(channel: RecordKey): Promise<void> {
+    for (let after: RecordKey | undefined; ;) {
+      const keys: RecordKey[] = await this.#store.awaiting(channel, { after, limit: FACTS_AT_ONCE });
+      for (const key of keys) await this.#effects.again(key);
+      const isLast = keys.length < FACTS_AT_ONCE;
+      await this.#commit(this.#effects, isLast ? channel : undefined);
+      if (isLast) return;
+      after = keys.at(-1);
+    }
+  }
+
+  async #commit(effects: Effects, evaluated?: RecordKey): Promise<void> {
     await effects.evaluateRemaining();
     const { erasing, awaiting } = effects;
     const records = effects.changes();
@@ -76,11 +95,11 @@ class Derivation {
       erasures: erasing.erasures,
       checkpoints: effects.checkpoints,
       erased: erasing.erased,
+      ...(evaluated === undefined ? {} : { evaluated }),
       sync: false,
     };
     await this.#store.commit(commit, this.#turn);
     this.#effects = this.#fresh();
-    this.#ops = 0;
   }
 
   #fresh(): Effects {

@@ -149,9 +149,9 @@ export class Ahead implements LedgerStore {
     await this.#store.keepPast(...what);
   }
 
-  async awaiting(missing: string): Promise<RecordKey[]> {
+  async awaiting(...what: Parameters<LedgerStore['awaiting']>): Promise<RecordKey[]> {
     await this.landed();
-    return this.#store.awaiting(missing);
+    return this.#store.awaiting(...what);
   }
 
   /** Commits that change proofs, erasures or gaps are waited for before anything else continues, so these are as stored. */

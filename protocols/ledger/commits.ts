@@ -5,6 +5,7 @@ import type { ForkProof } from '../feed/fork.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 import type { OpRef } from '../open-dialog/record.ts';
+import type { RecordKey } from '../wire/ids.ts';
 import type { Ahead } from './ahead.ts';
 import { Effects } from './effects.ts';
 import type { OwnEpoch } from './own-epoch.ts';
@@ -21,6 +22,8 @@ export interface ToCommit {
   readonly erasures?: readonly Erasure[];
   /** Entries that are forgotten, with those of their ops that are found from no record. */
   readonly dropped?: Pick<Dropped, 'entries' | 'ops'>;
+  /** A channel all of whose facts have been evaluated again. */
+  readonly evaluated?: RecordKey;
   /** Own writes that somebody waits for. */
   readonly local: boolean;
   /** Waits for the disk. */
@@ -37,8 +40,16 @@ export class Commits {
   readonly #parts: Omit<LedgerParts, 'store'>;
   readonly #store: Ahead;
   readonly #epoch: OwnEpoch;
+  readonly #onTurned: (channel: RecordKey) => void;
 
-  constructor(parts: Omit<LedgerParts, 'store'>, store: Ahead, epoch: OwnEpoch) {
+  /** `onTurned` is told of channels whose facts are to be evaluated again after a commit. */
+  constructor(
+    parts: Omit<LedgerParts, 'store'>,
+    store: Ahead,
+    epoch: OwnEpoch,
+    onTurned: (channel: RecordKey) => void,
+  ) {
+    this.#onTurned = onTurned;
     this.#parts = parts;
     this.#store = store;
     this.#epoch = epoch;
@@ -103,6 +114,7 @@ export class Commits {
       verdicts,
       past: effects.past(),
       awaiting: effects.awaiting,
+      ...(what.evaluated === undefined ? {} : { evaluated: what.evaluated }),
       proofs: what.proofs ?? [],
       erasures: [...(what.erasures ?? []), ...erasing.erasures],
       checkpoints: effects.checkpoints,
@@ -126,6 +138,7 @@ export class Commits {
       (error: unknown) => this.#failed(error),
     );
     written.catch(() => undefined); // told to whoever waits for it
+    for (const channel of effects.turnedLater) this.#onTurned(channel);
     return { written };
   }
 

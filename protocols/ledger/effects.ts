@@ -5,7 +5,14 @@ import { feedId } from '../feed/feed.ts';
 import { APPLIED, applyFast } from '../open-dialog/fast-path.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 import { type ReadOp, readOp } from '../open-dialog/read-op.ts';
-import { MERGE, type OpRef, type PlacedOp, type RecordState, type Verdict } from '../open-dialog/record.ts';
+import {
+  MERGE,
+  TURNED,
+  type OpRef,
+  type PlacedOp,
+  type RecordState,
+  type Verdict,
+} from '../open-dialog/record.ts';
 import { type RecordEvaluation, evaluateRecord, type MergeInput } from '../open-dialog/rule.ts';
 import { withoutMerge, withValues } from '../open-dialog/values.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
@@ -51,6 +58,8 @@ export class Effects {
   /** Ops that go with entries that are forgotten, and records of which nothing is left then. */
   readonly dropped: { readonly ref: OpRef; readonly key: RecordKey }[] = [];
   readonly gone = new Set<RecordKey>();
+  /** Channels whose facts are evaluated again in later commits. */
+  readonly turnedLater = new Set<RecordKey>();
 
   /** How many commits had failed before anything was read: see `LedgerStore.handOver`. */
   readonly since: number;
@@ -217,13 +226,18 @@ export class Effects {
     this.#again.add(key);
   }
 
+  /** A channel whose creation has come or gone. */
+  turn(channel: RecordKey): void {
+    this.#turned.push(channel);
+  }
+
   /** Evaluates what the fast path left, and what became decidable by it. */
   async evaluateRemaining(): Promise<void> {
     for (const key of await this.erasing.apply()) await this.again(key);
     for (;;) {
       const channel = this.#turned.pop();
       if (channel !== undefined) {
-        for (const key of await this.#store.awaiting(channel)) await this.again(key);
+        await this.#turnChannel(channel);
         // Likewise for what arrived in this very commit, before its channel's creation.
         for (const { missing, key } of this.awaiting) if (missing === channel) await this.again(key);
         continue;
@@ -234,6 +248,16 @@ export class Effects {
       this.#toReplay.delete(key);
       await this.#evaluateWhole(key);
     }
+  }
+
+  /** Has the facts of a channel evaluated again, in this commit or, where they are too many for one, in others after it. */
+  async #turnChannel(channel: Channel): Promise<void> {
+    const facts = await this.#store.awaiting(channel, { limit: FACTS_AT_ONCE + 1 });
+    const key = channel as RecordKey; // a private channel is its record's key
+    if (facts.length > FACTS_AT_ONCE) {
+      this.turnedLater.add(key);
+      this.awaiting.push({ missing: TURNED, key });
+    } else for (const fact of facts) await this.again(fact);
   }
 
   async #evaluateWhole(key: RecordKey): Promise<void> {
@@ -340,6 +364,9 @@ export class Effects {
 }
 
 const FORKED: Verdict = { state: 'rejected', code: 'forked' };
+
+/** Facts of a channel that are evaluated again in one commit: as many as an entry may have ops. */
+export const FACTS_AT_ONCE = LIMITS.entryOps;
 
 /** Ops whose verdicts are looked up at once. */
 const LOOKED_UP = 500;

@@ -99,15 +99,14 @@ export class Forgetting {
   /** Evaluates again the ops in a private channel whose creation was removed with the feed. */
   refound({ author, channel }: Gap): Promise<void> {
     const { ledger, scheduler, commits, gate } = this.#parts;
-    const { store } = ledger;
     if (channel === 'public') return Promise.resolve();
     return scheduler.run({ author, serialKey: serialKeyOf(author, channel) }, async (turn) => {
       const effects = commits.effects(turn, gate.for(ledger.merges));
       await effects.load([channel]);
       if (effects.state(channel)?.members !== undefined) return;
-      for (const key of await store.awaiting(channel)) await effects.again(key);
+      effects.turn(channel);
       await effects.evaluateRemaining();
-      if (effects.changes().length > 0)
+      if (effects.changes().length > 0 || effects.turnedLater.size > 0)
         await commits.write({ effects, entries: [], feeds: [], local: false, sync: false }, turn);
     });
   }

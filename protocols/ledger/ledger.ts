@@ -1,6 +1,7 @@
 import { OpenWork } from '../open-work.ts';
 import { Ahead } from './ahead.ts';
 import { AuthorBudgets } from './author-budgets.ts';
+import { ChannelFacts } from './channel-facts.ts';
 import { Commits } from './commits.ts';
 import { ForkCounts } from './fork-counts.ts';
 import { Forgetting } from './forgetting.ts';
@@ -21,7 +22,7 @@ export function createLedger(given: LedgerParts): Ledger {
   const store = new Ahead(given.store);
   const parts = { ...given, store };
   const epoch = new OwnEpoch(env);
-  const commits = new Commits(parts, store, epoch);
+  const commits = new Commits(parts, store, epoch, (channel) => facts.begin(channel));
   const writer = new OwnWriter(parts, commits, epoch, {
     isHeld: (serialKey) => scheduler.isHeld(serialKey),
     wake: () => scheduler.wake(),
@@ -51,7 +52,9 @@ export function createLedger(given: LedgerParts): Ledger {
     receivedErasures: new ReceivedErasures(),
   };
   const forks = new Forks({ ...shared, open, counts: new ForkCounts(env.now), write });
+  const facts = new ChannelFacts({ ...shared, open });
   forks.resume();
+  void open.note(facts.resume());
   const forgetting = new Forgetting(shared);
   const receiver = new Receiver({ ...shared, forks });
   return {

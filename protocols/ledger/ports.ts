@@ -75,6 +75,8 @@ export interface Commit {
   readonly verdicts: readonly EvaluatedOp[];
   readonly past?: readonly PastCommit[];
   readonly awaiting: readonly { readonly missing: string; readonly key: RecordKey }[];
+  /** A channel all of whose facts have been evaluated again. */
+  readonly evaluated?: RecordKey;
   readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
   /** Erasures that took effect here or wait for their entry; entries they change are among `entries`. */
   readonly erasures: readonly Erasure[];
@@ -136,7 +138,10 @@ export interface LedgerStore extends Gaps {
   /** The places of a record's ops; their entries are not read. */
   recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]>;
   /** Records that wait for this. */
-  awaiting(missing: string): Promise<RecordKey[]>;
+  awaiting(
+    missing: string,
+    page?: { readonly after?: RecordKey | undefined; readonly limit: number },
+  ): Promise<RecordKey[]>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
   /** Erasures of the entries `from` to `to` of a feed, held or not, by sequence. */
   erasures(

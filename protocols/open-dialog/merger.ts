@@ -258,9 +258,11 @@ class Mergers implements Merger {
       this.#busy = false;
     }
     const [next] = this.#queue;
-    if (next === undefined) return this.#hasRoom();
-    this.#queue.delete(next);
-    this.#due(next);
+    if (next !== undefined) {
+      this.#queue.delete(next);
+      this.#due(next);
+    }
+    if (this.#queue.size === 0) this.#hasRoom();
   }
 
   #pause(key: RecordKey, heavy: Heavy): void {

@@ -148,6 +148,9 @@ export const MERGE = 'merge';
 /** What a change misses that follows some heads of a floor and not all: no further change can let it be applied, but another checkpoint may. */
 export const CHECKPOINT = 'checkpoint';
 
+/** What channels wait for whose creation has come or gone: their facts are evaluated again. */
+export const TURNED = 'turned';
+
 /** True when the record appears in views, exports and lists. */
 export function isLive(state: RecordState | undefined): state is RecordState {
   return state !== undefined && state.exists && !state.tombstone;

@@ -240,7 +240,7 @@ export async function openLedger(
     covered: (...what) => store.covered(...what),
     keepPast: (...what) => store.keepPast(...what),
     listed: (refs) => store.listed(refs),
-    awaiting: (missing) => store.awaiting(missing),
+    awaiting: (...what) => store.awaiting(...what),
     proof: (no) => store.proof(no),
     usageOf: (author) => store.usageOf(author),
     erasures: (feed, from, to) => store.erasures(feed, from, to),
