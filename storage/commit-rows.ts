@@ -70,6 +70,12 @@ export function feedRows({ feeds, proofs, erasures, checkpoints = [] }: Commit):
   ];
 }
 
+/** What records and channels wait for from this commit on, and what a channel no longer does. */
+export function awaitingRows({ awaiting, evaluated }: Pick<Commit, 'awaiting' | 'evaluated'>): BatchOp[] {
+  const rows = awaiting.map(({ missing, key }) => put(fullKey('awaiting', `${missing}\0${key}`), EMPTY));
+  return evaluated === undefined ? rows : [...rows, del(fullKey('awaiting', `${TURNED}\0${evaluated}`))];
+}
+
 export function verdictRows(evaluated: Commit['verdicts'][number], feedNo: number): BatchOp[] {
   const { ref, key, fresh, no } = evaluated;
   const rows = fresh && key !== undefined ? [opRow(recordOpKey(key, feedNo, ref), no)] : [];

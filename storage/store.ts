@@ -9,6 +9,7 @@ import type { PeerId } from '../protocols/wire/identity.ts';
 import { newGeneration } from './change-order.ts';
 import { CommitLine } from './commit-line.ts';
 import {
+  awaitingRows,
   del,
   droppedRows,
   EMPTY,
@@ -17,7 +18,6 @@ import {
   feedRow,
   feedRows,
   indexRows,
-  put,
   verdictRows,
 } from './commit-rows.ts';
 import type { Database } from './database.ts';

@@ -24,7 +24,7 @@ const AT_ONCE = 64;
  */
 export function mergeOutstanding({ store, merger, ledger, recovered, logger }: OutstandingParts): {
   /** To be called when the ledger has stopped. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 } {
   const again = async (key: RecordKey): Promise<void> => {
     try {

@@ -42,7 +42,11 @@ export class ChannelFacts {
   }
 
   /** What the last process has left. */
-  async resume(): Promise<void> {
+  resume(): void {
+    void this.#parts.open.note(this.#resume());
+  }
+
+  async #resume(): Promise<void> {
     for (const channel of await this.#parts.ledger.store.awaiting(TURNED)) this.begin(channel);
   }
 

@@ -53,8 +53,7 @@ export function createLedger(given: LedgerParts): Ledger {
   };
   const forks = new Forks({ ...shared, open, counts: new ForkCounts(env.now), write });
   const facts = new ChannelFacts({ ...shared, open });
-  forks.resume();
-  void open.note(facts.resume());
+  for (const each of [forks, facts]) each.resume();
   const forgetting = new Forgetting(shared);
   const receiver = new Receiver({ ...shared, forks });
   return {

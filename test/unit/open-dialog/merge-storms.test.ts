@@ -155,7 +155,7 @@ function outstanding(made: Merger, waiting: Set<RecordKey>, refused: () => boole
     recovered,
     logger: { warn: () => undefined },
   };
-  return { recovered, ...mergeOutstanding(parts as unknown as Parameters<typeof mergeOutstanding>[0]) };
+  return { recovered, ...mergeOutstanding(parts) };
 }
 
 it('what became due while writing was refused is merged when it no longer is', async () => {
