@@ -1,6 +1,6 @@
 import type { FeedState } from '../protocols/feed/feed.ts';
 import type { Commit, Dropped } from '../protocols/ledger/ports.ts';
-import type { OpRef, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
+import { type OpRef, type RecordState, type Verdict, TURNED } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import { encodeEntryRow, entryKey } from './entry-row.ts';

@@ -12,7 +12,6 @@ import {
   awaitingRows,
   del,
   droppedRows,
-  EMPTY,
   entryRow,
   erasedRows,
   feedRow,
@@ -143,8 +142,7 @@ export class Store extends StoredFeeds implements LedgerStore {
       return gap !== undefined && seq >= gap.seq ? [gap] : [];
     });
     for (const gap of closed) ops.push(...closingRows(gap));
-    for (const { missing, key } of commit.awaiting)
-      ops.push(put(fullKey('awaiting', `${missing}\0${key}`), EMPTY));
+    ops.push(...awaitingRows(commit));
     await pastRows(this.db.level, commit.past ?? [], ops, turn);
     const usage = await usageChanges(
       { db: this.db, gaps: this.gaps, feeds: this.held },

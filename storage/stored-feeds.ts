@@ -216,10 +216,12 @@ export class StoredFeeds {
     return (await this.db.level.getMany(keys)).map((value) => value !== undefined);
   }
 
-  async awaiting(missing: string): Promise<RecordKey[]> {
+  async awaiting(...[missing, page]: Parameters<LedgerStore['awaiting']>): Promise<RecordKey[]> {
     const start = fullKey('awaiting', `${missing}\0`);
+    const from = page?.after === undefined ? { gte: start } : { gt: start + page.after };
+    const limit = page?.limit ?? -1;
     const keys: RecordKey[] = [];
-    for await (const full of this.db.level.keys({ gte: start, lt: `${start}\u{10ffff}` }))
+    for await (const full of this.db.level.keys({ ...from, lt: `${start}\u{10ffff}`, limit }))
       keys.push(full.slice(start.length) as RecordKey);
     return keys;
   }

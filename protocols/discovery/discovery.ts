@@ -33,30 +33,6 @@ export interface DiscoveryOptions {
   readonly peerExchange?: boolean;
 }
 
-/** Finds peers and stays connected to them. What it finds are candidates, not members. */
-export interface Discovery {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** The peers that are redialled for ever; replaces the former list. */
-  setRegistered(peerIds: readonly string[]): void;
-  /** Notes where a peer is (registration, a peer's URL) and dials it: at once when it is registered. */
-  addPeer(peerId: string, addresses: readonly string[], source: AddressSource): void;
-  /** Dials a registered peer now: it has just been heard from. */
-  dialNow(peerId: string): void;
-  /** `from` has heard from a registered peer: it is dialled before other absent ones. */
-  heardOf(peerId: string, from: string): void;
-  snapshot(): SupervisedPeer[];
-  /** One of them; costs that one alone. */
-  peer(subject: string): SupervisedPeer | undefined;
-  /** Peers in the routing table of the DHT. */
-  tableSize(): number;
-}
-
-/** Composes supervisor, rendezvous and peer exchange over one libp2p node. */
-export function createDiscovery(components: DiscoveryComponents, options: DiscoveryOptions): Discovery {
-  return new Libp2pDiscovery(components, options);
-}
-
 type Listener<Name extends 'peer:identify' | 'peer:discovery' | 'peer:connect'> = (
   event: Libp2pEvents[Name],
 ) => void;
@@ -142,6 +118,7 @@ export class Discovery {
     this.#supervisor.dialNow(peerId);
   }
 
+  /** `from` has heard from a registered peer: it is dialled before other absent ones. */
   heardOf(peerId: string, from: string): void {
     this.#supervisor.heardOf(peerId, from);
   }

@@ -40,21 +40,6 @@ export interface SupervisedPeer {
   readonly nextRetryAt: number | undefined;
 }
 
-export interface Supervisor {
-  start(): void;
-  /** Ends every dial and ping under way; leaves the connections to the host. */
-  stop(): Promise<void>;
-  setRegistered(peerIds: readonly string[]): void;
-  addCandidate(peerId: string): void;
-  /** Tries a peer now, whatever its wait. */
-  dialNow(peerId: string): void;
-  /** `from` says that a registered peer is there: its next redial comes before those of others, as often as that peer is believed. */
-  heardOf(peerId: string, from: string): void;
-  snapshot(): SupervisedPeer[];
-  /** One of them; costs that one alone. */
-  peer(subject: string): SupervisedPeer | undefined;
-}
-
 export interface SupervisorOptions {
   readonly bootstrap: readonly string[];
   /** Candidates are dialled while fewer peers than this are connected. */
@@ -116,6 +101,7 @@ export class Supervisor {
     this.#happened({ type: 'dial-now', peerId });
   }
 
+  /** `from` says that a registered peer is reachable: its next redial comes before those of others, as often as `from` is believed. */
   heardOf(peerId: string, from: string): void {
     if (this.#state.entries.get(peerId)?.outageSince === undefined) return;
     this.#happened({ type: 'heard-of', peerId, from });
