@@ -5,9 +5,9 @@ import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
 import { AskBudget } from '../../../protocols/mycelium/ask-budget.ts';
 import { EXCHANGE_LIMITS } from '../../../protocols/mycelium/exchanges.ts';
 import { encodeOpening } from '../../../protocols/mycelium/frontier-digest.ts';
-import { createFrontierProtocol, FRONTIER_LIMITS } from '../../../protocols/mycelium/frontier-exchange.ts';
+import { FRONTIER_LIMITS, FrontierProtocol } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { FrontierView } from '../../../protocols/mycelium/frontier-view.ts';
-import { framed } from '../../../protocols/wire/framed-stream.ts';
+import { FramedStream } from '../../../protocols/wire/framed-stream.ts';
 import type { StreamHandler } from '../../../protocols/wire/stream.ts';
 import { seededRandom } from '../../support/random.ts';
 
@@ -65,7 +65,7 @@ it('never meets a peer that asks as often as it ever has to: over lost announcem
 it('a peer that asks again at each answer is answered no oftener than that, and whoever else asks is answered meanwhile', async () => {
   let handler: StreamHandler | undefined;
   let compared = 0;
-  const protocol = createFrontierProtocol(
+  const protocol = new FrontierProtocol(
     {
       env: systemEnv,
       libp2p: {
@@ -92,7 +92,7 @@ it('a peer that asks again at each answer is answered no oftener than that, and 
   const ask = async (peer: string): Promise<boolean> => {
     const [ours, theirs] = await streamPair();
     const told = handler?.(theirs, { remotePeer: { toString: () => peer } } as never);
-    const frames = framed(ours, { maxFrame: 65_536 });
+    const frames = new FramedStream(ours, { maxFrame: 65_536 });
     try {
       await frames.write(opening, soon());
       return (await frames.read(soon())) !== null;
