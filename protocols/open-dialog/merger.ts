@@ -111,6 +111,7 @@ class Mergers implements Merger {
   readonly #most: number;
   /** A record waits that was not remembered. */
   #isOverfull = false;
+  #next: Timer | undefined;
   #busy = false;
   #stopped = false;
   /** Quick merges that are no longer waited for and have no answer yet. */
@@ -163,6 +164,7 @@ class Mergers implements Merger {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const pause of this.#pauses) pause.cancel();
+    this.#next?.cancel();
     await Promise.all([this.#quick.stop(), this.#patient.stop()]);
   }
 
@@ -257,35 +259,45 @@ class Mergers implements Merger {
     } finally {
       this.#busy = false;
     }
+    this.#goOn();
+  }
+
+  /** The next in the queue has its turn. It may need none any more: then the one behind it has, a pause later. */
+  #goOn(): void {
+    if (this.#busy || this.#stopped) return;
     const [next] = this.#queue;
-    if (next !== undefined) {
-      this.#queue.delete(next);
-      this.#due(next);
-    }
-    if (this.#queue.size === 0) this.#hasRoom();
+    if (next === undefined) return this.#hasRoom();
+    this.#queue.delete(next);
+    this.#due(next);
+    this.#next?.cancel();
+    this.#next = this.#env.after(this.#times.pauseMs, () => this.#goOn());
+  }
+
+  #after(ms: number, then: () => void): void {
+    const timer = this.#env.after(ms, () => {
+      this.#pauses.delete(timer);
+      then();
+    });
+    this.#pauses.add(timer);
   }
 
   #pause(key: RecordKey, heavy: Heavy): void {
     if (this.#stopped) return;
     const ms = Math.min(this.#times.pauseMs * 4 ** (heavy.attempts - 1), MOST.pauseMs);
     heavy.isPaused = true;
-    const pause = this.#env.after(ms, () => {
-      this.#pauses.delete(pause);
+    this.#after(ms, () => {
       heavy.isPaused = false;
       this.#due(key);
     });
-    this.#pauses.add(pause);
   }
 
   /** Not at once: while no worker lives, each of those would be tried anew. */
   #hasRoom(): void {
     if (!this.#isOverfull || this.#stopped) return;
     this.#isOverfull = false;
-    const pause = this.#env.after(this.#times.pauseMs * ROOM_PAUSES, () => {
-      this.#pauses.delete(pause);
+    this.#after(this.#times.pauseMs * ROOM_PAUSES, () => {
       for (const listener of this.#roomListeners) listener();
     });
-    this.#pauses.add(pause);
   }
 
   #due(key: RecordKey): void {

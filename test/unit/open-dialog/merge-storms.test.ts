@@ -94,7 +94,7 @@ it('a record that always kills its worker costs the others nothing but a turn, a
     return {
       ...worker,
       post(request) {
-        if ('key' in request && request.key === poison) poisoned.add(request.id);
+        if ('question' in request && request.question.key === poison) poisoned.add(request.id);
         if (!isPoison || !poisoned.has(request.id)) worker.post(request);
         else if ('end' in request) {
           deaths++;
