@@ -35,10 +35,11 @@ export class ChannelFacts {
     this.#parts = parts;
   }
 
-  begin(channel: RecordKey): void {
+  /** Resolves when it is done; at once where it is under way already. */
+  async begin(channel: RecordKey): Promise<void> {
     const isUnderWay = this.#channels.has(channel);
     this.#channels.set(channel, isUnderWay);
-    if (!isUnderWay) void this.#parts.open.note(this.#run(channel));
+    if (!isUnderWay) await this.#parts.open.note(this.#run(channel));
   }
 
   /** What the last process has left. */
@@ -47,7 +48,8 @@ export class ChannelFacts {
   }
 
   async #resume(): Promise<void> {
-    for (const channel of await this.#parts.ledger.store.awaiting(TURNED)) this.begin(channel);
+    const channels = await this.#parts.ledger.store.awaiting(TURNED);
+    await Promise.all(channels.map((channel) => this.begin(channel)));
   }
 
   async #run(channel: RecordKey): Promise<void> {

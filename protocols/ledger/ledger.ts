@@ -22,7 +22,7 @@ export function createLedger(given: LedgerParts): Ledger {
   const store = new Ahead(given.store);
   const parts = { ...given, store };
   const epoch = new OwnEpoch(env);
-  const commits = new Commits(parts, store, epoch, (channel) => facts.begin(channel));
+  const commits = new Commits(parts, store, epoch, (channel) => void facts.begin(channel));
   const writer = new OwnWriter(parts, commits, epoch, {
     isHeld: (serialKey) => scheduler.isHeld(serialKey),
     wake: () => scheduler.wake(),
