@@ -26,6 +26,7 @@ import type { ForgetPort, GapRow } from './ports/forget.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
+import type { CheckpointsPort } from './ports/checkpoints.ts';
 import type { ScrubPort } from './ports/scrub.ts';
 import type { ListQuery, SearchPort } from './ports/search.ts';
 import type { NoteLeftOut } from './ports/left-out.ts';
@@ -114,6 +115,7 @@ export interface ApiContext {
   readonly attachments: AttachmentsPort;
   readonly audit: AuditPort;
   readonly rejoin: RejoinPort;
+  readonly checkpoints: CheckpointsPort;
   readonly scrub: ScrubPort;
   readonly backups: BackupPort;
   readonly feedFiles: FeedFilePort;

@@ -57,6 +57,7 @@ export const GROUPS = [
   group('/federation', async () => (await import('./routes/sync-worker.ts')).syncWorkerRoutes),
   group('/alarms', async () => (await import('./routes/alarms.ts')).alarmRoutes),
   group('/rejoin', async () => (await import('./routes/rejoin.ts')).rejoinRoutes),
+  group('/checkpoints', async () => (await import('./routes/checkpoints.ts')).checkpointRoutes),
   group('/scrub', async () => (await import('./routes/scrub.ts')).scrubRoutes),
   group('/doctor', async () => (await import('./routes/doctor.ts')).doctorRoutes),
   group('/backup', async () => (await import('./routes/backup.ts')).backupRoutes),

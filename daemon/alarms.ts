@@ -62,6 +62,13 @@ interface SmsAlarm {
   readonly status: number;
 }
 
+/** An author has signed a checkpoint that its entries do not give. */
+interface CheckpointAlarm {
+  readonly kind: 'checkpoint-false';
+  readonly author: string;
+  readonly id: string;
+}
+
 /** A part of the node failed to process an event. */
 interface ListenerAlarm {
   readonly kind: 'listener-failed';
@@ -122,6 +129,7 @@ export type AnyAlarm =
   | DiskAlarm
   | MirrorAlarm
   | SmsAlarm
+  | CheckpointAlarm
   | ListenerAlarm;
 
 export type AlarmKind = AnyAlarm['kind'];
@@ -159,6 +167,8 @@ function textOf(alarm: AnyAlarm): string {
       return `Twilio refuses this node's credentials (status ${alarm.status}), and no SMS is sent. Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, and that the account is not suspended; then restart. Waiting messages are sent if that is done within a day of their notice.`;
     case 'listener-failed':
       return `The part "${alarm.listener}" failed to process an event; the log has the error. What it shows may be out of date until the node is restarted.`;
+    case 'checkpoint-false':
+      return `Node ${alarm.author} signed a checkpoint (${alarm.id.slice(0, 16)}) that differs from what its entries give. It has no effect here. Its node runs a faulty or altered version: ask its operator; if you do not trust it: agrinet suspend ${alarm.author}`;
     case 'merge-outstanding':
       return `Concurrent changes to ${alarm.key} could not be merged after several tries; it shows its previous values, marked unmerged, and the merge is retried. If memory is short, add more; otherwise restart the node.`;
     case 'trends-failed':
@@ -201,6 +211,7 @@ function grown(most: DiskAlarm['most']): string {
 function subjectOf(alarm: AnyAlarm): string {
   if (alarm.kind === 'feed-stalled') return `${alarm.kind}|${alarm.node}|${alarm.epoch}`;
   if (alarm.kind === 'author-over-quota') return `${alarm.kind}|${alarm.author}`;
+  if (alarm.kind === 'checkpoint-false') return `${alarm.kind}|${alarm.author}`;
   if (alarm.kind === 'feed-forked') return `${alarm.kind}|${alarm.author}|${alarm.epoch}`;
   if (alarm.kind === 'listener-failed') return `${alarm.kind}|${alarm.listener}`;
   if (alarm.kind === 'merge-outstanding') return `${alarm.kind}|${alarm.key}`;

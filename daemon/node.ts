@@ -24,7 +24,7 @@ import { defineReading, defineSources } from './parts/sources.ts';
 import { defineSearch } from './parts/search.ts';
 import { defineUsers } from './parts/users.ts';
 import { defineWants } from './parts/wants.ts';
-import { defineReach, defineScrub } from './parts/watch.ts';
+import { defineCheckpoints, defineReach, defineScrub } from './parts/watch.ts';
 import type { Settings } from './settings.ts';
 import { createReplicationStatus } from './replication-status.ts';
 
@@ -68,6 +68,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const wants = parts.add(defineWants(node, { users, market, notices }));
   const incoming = parts.add(defineIncomingSms(node, { users, market, audited, notices }));
   const { reliability, trends, cells } = market;
+  const checkpoints = parts.add(defineCheckpoints(node, audited));
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node, search));
 
@@ -78,23 +79,14 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const exchange = parts.add(defineExchange(node, exchanged));
   const forget = parts.add(defineForget(node, { sources, reader, search, audited }));
   const mirror = parts.add(defineMirror(node, { reader, market, limits: outside.mirrorLimits }));
-  defineWork(parts, node, { notifications, jobs, keys, exchange, audit: audited, trends, cells });
-  const examined = { replicationStatus, reach, jobs, scrub, mirror, registration, reader };
+  const recurring = { trends, cells, checkpoints };
+  defineWork(parts, node, { notifications, jobs, keys, exchange, audit: audited, ...recurring });
+  const examined = { replicationStatus, reach, jobs, scrub, checkpoints, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 
-  const trade = {
-    leftOut,
-    reader,
-    search,
-    users,
-    notices,
-    wants,
-    notifications,
-    incoming,
-    attachments,
-    market,
-  };
-  const operation = { audited, jobs, scrub, forget, mirror, examination };
+  const told = { notices, wants, notifications, incoming };
+  const trade = { leftOut, reader, search, users, ...told, attachments, market };
+  const operation = { audited, jobs, checkpoints, scrub, forget, mirror, examination };
   const federation = { registration, exchange, replicationStatus };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };
   const context = parts.add(defineApi(node, served));

@@ -224,6 +224,15 @@ export const SETTINGS = {
     example: '10',
     help: 'Trades, and offers, of a week that a median price needs to be published, of at least three pairs of parties, or sellers; nobody is named. 0 publishes none.',
   },
+  checkpointDays: {
+    env: 'CHECKPOINT_DAYS',
+    section: 'Jobs and events',
+    schema: wholeNumber(0, 366),
+    fallback: '7',
+    expects: 'a whole number from 0 to 366',
+    example: '30',
+    help: 'Days between checkpoints: signed snapshots of this node’s public records as they were a week earlier, which other nodes verify. 0 makes none.',
+  },
   redisUrl: {
     env: 'REDIS_URL',
     section: 'Jobs and events',

@@ -78,6 +78,8 @@ export const ERROR_CODES = {
 
   // Conflicts with the current state.
   'accept-own': refused(409),
+  'checkpoint-incomplete': later(409),
+  'checkpoint-refused': later(409),
   'attempt-over': refused(409),
   'backup-busy': later(409),
   'contract-full': refused(409),

@@ -249,6 +249,13 @@ export class StoredFeeds {
     return found;
   }
 
+  /** Keys of an owner's records in a collection that stand behind a local id, in order, public and private ones. */
+  async recordKeys(collection: string, owner: PeerId, behind: string, limit: number): Promise<RecordKey[]> {
+    const start = fullKey('records', `${collection}/${owner}/`);
+    const keys = this.db.level.keys({ gt: start + behind, lt: `${start}\u{10ffff}`, limit });
+    return (await keys.all()).map((key) => innerKey(key) as RecordKey);
+  }
+
   /** The checkpoints of an author, each where it stands, in the order of their places; one may stand in several. */
   async *checkpoints(author: PeerId): AsyncGenerator<PlacedCheckpoint> {
     const rows = this.db.level.iterator({

@@ -32,6 +32,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   rejoin: async () => (await import('./rejoin.ts')).rejoinCommand(),
   alarms: async () => (await import('./alarms.ts')).alarmsCommand(),
   scrub: async () => (await import('./scrub.ts')).scrubCommand(),
+  checkpoint: async () => (await import('./checkpoint.ts')).checkpointCommand(),
   forget: async () => (await import('./forget.ts')).forgetCommand(),
   backup: async () => (await import('./backup.ts')).backupCommand(),
   restore: async () => (await import('./restore.ts')).restoreCommand(),

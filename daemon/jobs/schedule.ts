@@ -12,6 +12,8 @@ export interface ScheduleParts {
   readonly publishTrends: () => Promise<unknown>;
   /** Publishes what the trades of a week show, once it is closed. */
   readonly publishCells: () => Promise<unknown>;
+  /** Makes a checkpoint when one is due, and verifies those of others. */
+  readonly lookAtCheckpoints: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -26,7 +28,17 @@ const HOUR_MS = 60 * 60_000;
 export function startSchedule(parts: ScheduleParts): {
   stop(): void;
 } {
-  const { env, syncMinutes, syncAll, expireKeys, signAudit, publishTrends, publishCells, onFailure } = parts;
+  const {
+    env,
+    syncMinutes,
+    syncAll,
+    expireKeys,
+    signAudit,
+    publishTrends,
+    publishCells,
+    lookAtCheckpoints,
+    onFailure,
+  } = parts;
   const again =
     (job: () => Promise<unknown>): (() => void) =>
     () =>
@@ -40,6 +52,7 @@ export function startSchedule(parts: ScheduleParts): {
     every(env, HOUR_MS, again(publishTrends)),
     env.after(FIRST_TRENDS_MS, again(publishCells)),
     every(env, DAY_MS, again(publishCells)),
+    every(env, HOUR_MS, again(lookAtCheckpoints)),
   ];
   return {
     stop() {

@@ -24,6 +24,7 @@ export interface HeldParts {
   readonly reach: Pick<ReachWatch, 'isReached'>;
   readonly jobs: { readonly queue: Pick<JobQueue, 'kind' | 'counts' | 'health'> };
   readonly scrub: Pick<Scrub, 'status' | 'counts'>;
+  readonly checkpoints: { counts(): ReadonlyMap<string, number> };
   readonly mirror?: (() => MirrorHealth) | undefined;
 }
 
@@ -45,6 +46,7 @@ export function createHeldFigures(
       showPeers(node, parts, sees, exposition);
       showJobs(parts.jobs.queue, exposition);
       showScrub(parts.scrub, exposition);
+      exposition.show('checkpoints', byLabel('outcome', parts.checkpoints.counts()));
       showMirror(parts.mirror?.(), exposition);
       await disk.refresh();
     },

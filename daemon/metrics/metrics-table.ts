@@ -163,6 +163,11 @@ export const METRICS = {
     'Free space below which writes are refused (`DISK_RESERVE_MB`).',
   ),
 
+  checkpoints: counter(
+    'agrinet_checkpoints_total',
+    'Checkpoints made here, and those of other nodes by what their verification found: true, false or incomplete.',
+    { labels: ['outcome'] },
+  ),
   scrubRunning: gauge('agrinet_scrub_running', '1 while a scrub is running, including its pauses.'),
   scrubRows: gauge(
     'agrinet_scrub_rows',

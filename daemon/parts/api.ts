@@ -26,6 +26,7 @@ import type { Scrub } from '../scrub/scrub.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { defineExamination } from './examination.ts';
 import type { Market } from './market.ts';
+import type { RunningCheckpoints } from './watch.ts';
 import type { Node } from './running.ts';
 import type { Search } from './search.ts';
 
@@ -61,6 +62,7 @@ export interface ApiComponents {
   readonly attachments: Face<AttachmentsPort>;
   readonly jobs: Face<Jobs>;
   readonly market: Market;
+  readonly checkpoints: Face<RunningCheckpoints>;
   readonly scrub: Face<Scrub>;
   readonly registration: Face<Registration>;
   readonly exchange: Face<Exchange>;
@@ -206,11 +208,20 @@ function federationPorts(
   };
 }
 
-type OperatorPorts = 'jobs' | 'audit' | 'backups' | 'scrub' | 'forget' | 'rejoin' | 'mirror' | 'clearAlarms';
+type OperatorPorts =
+  | 'jobs'
+  | 'audit'
+  | 'backups'
+  | 'checkpoints'
+  | 'scrub'
+  | 'forget'
+  | 'rejoin'
+  | 'mirror'
+  | 'clearAlarms';
 
 function operatorPorts(
   { identity, settings, env, db, rejoin, alarms }: ApiNode,
-  { audited, jobs, scrub, forget, mirror }: ApiComponents,
+  { audited, jobs, checkpoints, scrub, forget, mirror }: ApiComponents,
 ): Pick<ApiContext, OperatorPorts> {
   const { audit } = audited.face;
   return {
@@ -223,6 +234,7 @@ function operatorPorts(
       env,
       onTaken: () => audit.record({ kind: 'operator', actor: 'node', note: 'a backup was taken' }),
     }),
+    checkpoints: checkpoints.face,
     scrub: scrub.face,
     forget: forget.face,
     rejoin: {

@@ -13,6 +13,7 @@ import type { RunningMirror } from '../mirror/start-mirror.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Scrub } from '../scrub/scrub.ts';
+import type { RunningCheckpoints } from './watch.ts';
 import type { ReplicationStatus } from '../replication-status.ts';
 
 export interface ExaminationComponents {
@@ -20,6 +21,7 @@ export interface ExaminationComponents {
   readonly reach: Face<Pick<ReachWatch, 'isReached'>>;
   readonly jobs: Face<Jobs>;
   readonly scrub: Face<Scrub>;
+  readonly checkpoints: Face<Pick<RunningCheckpoints, 'counts'>>;
   readonly mirror: Face<Pick<RunningMirror, 'snapshot'> | undefined>;
   readonly registration: Face<Pick<Registration, 'port'>>;
   readonly reader: Face<Reader>;
@@ -38,6 +40,7 @@ export function defineExamination(
         reach: components.reach.face,
         jobs: components.jobs.face,
         scrub: components.scrub.face,
+        checkpoints: components.checkpoints.face,
         mirror: mirrorHealthOf(components.mirror),
       }),
     })),

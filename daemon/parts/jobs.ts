@@ -14,6 +14,7 @@ import type { CellPublisher } from '../market/cell-publisher.ts';
 import type { TrendPublisher } from '../market/trend-publisher.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
 import { accountOf } from '../settings.ts';
+import type { RunningCheckpoints } from './watch.ts';
 import type { Node } from './running.ts';
 import type { Sources } from './sources.ts';
 
@@ -66,6 +67,7 @@ export interface WorkComponents {
   readonly audit: Face<{ readonly audit: Pick<AuditLog, 'sign'> }>;
   readonly trends: Face<{ readonly publisher: Pick<TrendPublisher, 'publishIfDue'> }>;
   readonly cells: Face<CellPublisher>;
+  readonly checkpoints: Face<Pick<RunningCheckpoints, 'look'>>;
 }
 
 /** Jobs are done from here on, and queued: one for each event that goes out, and those that come again and again. */
@@ -117,7 +119,10 @@ async function startHandlers(
   });
 }
 
-function defineSchedule(node: WorkNode, { jobs, exchange, audit, trends, cells }: WorkComponents) {
+function defineSchedule(
+  node: WorkNode,
+  { jobs, exchange, audit, trends, cells, checkpoints }: WorkComponents,
+) {
   return definePart('schedule', () => {
     const { settings, clock, env, logger } = node;
     const schedule = startSchedule({
@@ -134,6 +139,7 @@ function defineSchedule(node: WorkNode, { jobs, exchange, audit, trends, cells }
         if (outcome === 'closed')
           logger.info({ week, prices: published }, 'median prices of a week are published');
       },
+      lookAtCheckpoints: async () => (clock.credible() ? checkpoints.face.look() : undefined),
       onFailure: (error) => logger.warn({ err: error }, 'a scheduled job could not be queued'),
     });
     return { face: undefined, stop: () => schedule.stop() };

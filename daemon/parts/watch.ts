@@ -1,3 +1,6 @@
+import type { CheckpointsPort } from '../../api/ports/checkpoints.ts';
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { Checkpoints } from '../checkpoint/checkpoints.ts';
 import { definePart, type Face } from '../parts.ts';
 import { type ReachWatch, startReachWatch } from '../reach/reach-watch.ts';
 import { Scrub } from '../scrub/scrub.ts';
@@ -49,5 +52,87 @@ export function defineScrub(
     });
     scrub.start();
     return { face: scrub, stop: () => scrub.stop() };
+  });
+}
+
+/** Checkpoints, as others use them; what makes them is loaded when one is looked at first. */
+export interface RunningCheckpoints extends CheckpointsPort {
+  /** Makes one when one is due, and verifies those of others. */
+  look(): Promise<void>;
+  counts(): ReadonlyMap<string, number>;
+}
+
+type CheckpointNode = Pick<
+  Node,
+  | 'identity'
+  | 'settings'
+  | 'store'
+  | 'db'
+  | 'registry'
+  | 'rejoin'
+  | 'hooks'
+  | 'alarms'
+  | 'clock'
+  | 'env'
+  | 'logger'
+>;
+
+/** Signs what this node's records amount to, and verifies what others have signed. */
+export function defineCheckpoints(
+  node: CheckpointNode,
+  audited: Face<{ readonly ledger: Pick<Ledger, 'write'> }>,
+) {
+  return definePart<RunningCheckpoints>('checkpoints', () => {
+    let loading: Promise<Checkpoints> | undefined;
+    let running: Checkpoints | undefined;
+    let isStopped = false;
+    const open = async (): Promise<Checkpoints> => {
+      const made = await openCheckpoints(node, audited);
+      running = made;
+      if (isStopped) await made.stop();
+      return made;
+    };
+    const loaded = (): Promise<Checkpoints> => (loading ??= open());
+    // What was not loaded has not begun anything that a commit could change.
+    node.hooks.committed.on('checkpoints', (committed) => running?.committed(committed));
+    return {
+      face: {
+        look: async () => (await loaded()).look(),
+        status: async () => (await loaded()).status(),
+        plan: async (onProgress) => (await loaded()).plan(onProgress),
+        make: async (onProgress) => (await loaded()).make(onProgress),
+        counts: () => running?.counts() ?? new Map<string, number>(),
+      },
+      async stop() {
+        isStopped = true;
+        await (await loading?.catch(() => undefined))?.stop();
+      },
+    };
+  });
+}
+
+async function openCheckpoints(
+  { identity, settings, store, db, registry, rejoin, alarms, clock, env, logger }: CheckpointNode,
+  audited: Face<{ readonly ledger: Pick<Ledger, 'write'> }>,
+): Promise<Checkpoints> {
+  const { Checkpoints } = await import('../checkpoint/checkpoints.ts');
+  return new Checkpoints({
+    identity,
+    net: settings.myceliumNetwork,
+    store,
+    db,
+    ledger: audited.face.ledger,
+    awaitFence: () => rejoin.awaitFence(),
+    isKeyElsewhere: () => alarms.list().some(({ kind }) => kind === 'own-key-elsewhere'),
+    everyDays: settings.checkpointDays,
+    followed: () =>
+      registry
+        .list()
+        .filter((each) => each.status === 'active')
+        .map(({ peerId }) => peerId),
+    onFalse: ({ author, id }) => alarms.raise({ kind: 'checkpoint-false', author, id }),
+    log: (message, fields) => logger.info(fields, message),
+    now: clock.now,
+    env,
   });
 }

@@ -263,7 +263,7 @@ export class Scrub {
  * Pauses so long that all of it is a small share of a core, by the CPU time that passed while it worked. Of the whole process, since
  * LevelDB reads on threads of its own.
  */
-function paced(pause: (ms: number) => Promise<void>): () => Promise<void> {
+export function paced(pause: (ms: number) => Promise<void>): () => Promise<void> {
   let before = process.cpuUsage();
   let owed = 0;
   return async () => {

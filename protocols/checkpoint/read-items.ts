@@ -153,11 +153,19 @@ function kindOf(collection: unknown): 'document' | 'fact' | undefined {
 function checkDocument({ floor: { key, maxOp }, values }: OpenDocument): void {
   const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
   const first = collection === undefined ? 0 : genesisOf(collection).maxOp;
+  const ops = new Set<string>();
+  const own = new Set<string>();
   for (const [i, value] of values.entries()) {
+    const { field, counter, actor } = value;
     const before = values[i - 1];
-    if (value.counter <= first || value.counter > maxOp) throw malformed('an op that cannot be');
+    if (counter <= first || counter > maxOp) throw malformed('an op that cannot be');
     if (before !== undefined && !follows(before, value)) throw malformed('values are out of order');
+    ops.add(`${counter}@${actor}`);
+    own.add(`${field} ${actor}`);
   }
+  if (ops.size < values.length || own.size < values.length) throw malformed('two values of one op or actor');
+  const isWhole = collection?.required.every((name) => values.some(({ field }) => field === name));
+  if (isWhole !== true) throw malformed('a required field is missing');
 }
 
 /** By field, then the larger counter, then the larger actor. */

@@ -154,7 +154,7 @@ describe('an answer', () => {
     }
     // Nobody is registered here, and nothing was queued.
     expect(refused).toEqual(['404 /federation/nodes/{id}', '404 /jobs/{id}']);
-    expect(held.length).toBe(62);
+    expect(held.length).toBe(63);
   }, 60_000);
 
   it('with a field more than its schema is refused, wherever it stands', async () => {

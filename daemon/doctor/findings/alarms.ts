@@ -65,6 +65,11 @@ export const ALARMS = {
     'records that cannot be read or shown are left out of lists',
     `agrinet scrub; then ${SEEN}`,
   ),
+  'alarm-checkpoint-false': error(
+    'alarms',
+    'a node signed a checkpoint that its entries do not give',
+    `agrinet suspend <that node>, until its operator has fixed it; then ${SEEN}`,
+  ),
   'alarm-merge-outstanding': error(
     'alarms',
     'a document could not be merged and shows its previous values',

@@ -123,6 +123,7 @@ function refusedItems(): { name: string; items: string[]; outcome: string }[] {
   const heads = [fromHex(hash('22'))];
   const actor = fromHex('a1'.repeat(16));
   const type: Cbor = ['type', 2, actor, 'offer'];
+  const status: Cbor = ['status', 3, actor, 'active'];
   const listing = (values: Cbor, id = 'maize-1', of: readonly Uint8Array[] = heads): Cbor => [
     1,
     'listings',
@@ -133,18 +134,25 @@ function refusedItems(): { name: string; items: string[]; outcome: string }[] {
     of,
     values,
   ];
+  const other = fromHex('b2'.repeat(16));
   const cases: [string, Cbor[]][] = [
-    ['a document', [listing([type])]],
-    ['values in two items that fit into one', [listing([type]), [2, [['unit', 3, actor, 'kg']]]]],
+    ['a document', [listing([status, type])]],
+    ['a required field is missing', [listing([type])]],
+    [
+      'two values of one actor',
+      [listing([['price', 4, actor, 1], ['price', 2, actor, 2], status, ['type', 2, other, 'offer']])],
+    ],
+    ['an op twice', [listing([['price', 2, actor, 1], status, type])]],
+    ['values in two items that fit into one', [listing([status, type]), [2, [['unit', 4, actor, 'kg']]]]],
     ['values of no record', [[2, [type]]]],
-    ['values that are out of order', [listing([['unit', 3, actor, 'kg'], type])]],
-    ['a value twice', [listing([type, type])]],
-    ['an op above the largest', [listing([['type', 5, actor, 'offer']])]],
-    ['the op of the genesis', [listing([['type', 1, actor, 'offer']])]],
-    ['a field that is none', [listing([['colour', 2, actor, 'red']])]],
-    ['a value that its field cannot have', [listing([['type', 2, actor, 'gift']])]],
-    ['heads out of order', [listing([type], 'maize-1', [fromHex(hash('33')), ...heads])]],
-    ['no heads', [listing([type], 'maize-1', [])]],
+    ['values that are out of order', [listing([status, ['unit', 4, actor, 'kg'], type])]],
+    ['a value twice', [listing([status, type, type])]],
+    ['an op above the largest', [listing([status, ['type', 5, actor, 'offer']])]],
+    ['the op of the genesis', [listing([status, ['type', 1, actor, 'offer']])]],
+    ['a field that is none', [listing([['colour', 4, actor, 'red'], status, type])]],
+    ['a value that its field cannot have', [listing([status, ['type', 2, actor, 'gift']])]],
+    ['heads out of order', [listing([status, type], 'maize-1', [fromHex(hash('33')), ...heads])]],
+    ['no heads', [listing([status, type], 'maize-1', [])]],
     [
       'more heads than are shown',
       [
@@ -155,13 +163,16 @@ function refusedItems(): { name: string; items: string[]; outcome: string }[] {
         ),
       ],
     ],
-    ['records out of order', [listing([type], 'maize-2'), listing([type])]],
-    ['a record twice', [listing([type]), listing([type])]],
+    ['records out of order', [listing([status, type], 'maize-2'), listing([status, type])]],
+    ['a record twice', [listing([status, type]), listing([status, type])]],
     ['updated before it was created', [[4, 'listings', 'maize-1', 1, b, a]]],
     ['ended by nothing', [[4, 'listings', 'maize-1', 0, a, b]]],
     ['a fact of a collection of documents', [[3, 'listings', a, b, price]]],
     ['evidence among the records', [[3, 'audit-heads', a, b, encodeCbor(HEAD)]]],
-    ['a cover behind a record', [listing([type]), [0, fromHex(EPOCHS[0]), 1, fromHex(hash('11')), null]]],
+    [
+      'a cover behind a record',
+      [listing([status, type]), [0, fromHex(EPOCHS[0]), 1, fromHex(hash('11')), null]],
+    ],
     ['an unknown kind', [[9, 'listings', 'maize-1', 1, a, b]]],
   ];
   return cases.map(([name, items]) => ({

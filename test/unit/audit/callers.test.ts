@@ -211,6 +211,7 @@ const writes = (): readonly Write[] => [
   { who: 'operator', route: 'DELETE /wants/{id:other}', query: '?userId=ben' },
   { who: 'operator', route: 'DELETE /users/{id:ben}' },
   { who: 'operator', route: 'POST /scrub' },
+  { who: 'operator', route: 'POST /checkpoints' },
 ];
 
 /** Records that say themselves who wrote them. */

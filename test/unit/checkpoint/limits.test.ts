@@ -7,8 +7,8 @@ import {
   plainItem,
 } from '../../../protocols/checkpoint/chunk.ts';
 import { floorItems } from '../../../protocols/checkpoint/items.ts';
-import { CHECKPOINT_LIMITS } from '../../../protocols/checkpoint/limits.ts';
 import {
+  CHECKPOINT_LIMITS,
   type CheckpointStatement,
   verifyCheckpoint,
   signCheckpoint,

@@ -38,6 +38,7 @@ describe('loadSettings', () => {
       region: 'unspecified',
       contactEmail: undefined,
       myceliumNodeName: undefined,
+      checkpointDays: 7,
       noticeWebhookUrls: [],
       myceliumPort: 7000,
       myceliumHost: '127.0.0.1',

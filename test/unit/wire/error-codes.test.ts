@@ -44,7 +44,7 @@ const MET: Readonly<Record<number, string>> = {
   404: 'key-unknown node-unknown not-found source-unknown user-unknown',
   405: 'method-refused',
   408: 'body-slow headers-slow',
-  409: 'accept-own attempt-over backup-busy contract-full contract-state contract-unsettled evidence-kept hold-endless hold-not-over idempotency-busy idempotency-done job-claimed job-ended job-not-dead job-not-due key-inactive keys-full listing-differs listing-ended listing-exists listing-moved listing-without-seller mirror-busy mirror-filling mirror-off mirror-table-missing node-state node-suspended not-supplier party-unknown proposal-expired proposal-unknown proposal-unnamed quantity-granted record-ended registration-replayed registry-full schema-newer sms-off sms-replayed stock-short terms-changed terms-conflict terms-full terms-incomplete users-full wants-full',
+  409: 'accept-own attempt-over backup-busy checkpoint-incomplete checkpoint-refused contract-full contract-state contract-unsettled evidence-kept hold-endless hold-not-over idempotency-busy idempotency-done job-claimed job-ended job-not-dead job-not-due key-inactive keys-full listing-differs listing-ended listing-exists listing-moved listing-without-seller mirror-busy mirror-filling mirror-off mirror-table-missing node-state node-suspended not-supplier party-unknown proposal-expired proposal-unknown proposal-unnamed quantity-granted record-ended registration-replayed registry-full schema-newer sms-off sms-replayed stock-short terms-changed terms-conflict terms-full terms-incomplete users-full wants-full',
   413: 'body-too-large digest-too-large',
   415: 'media-unsupported',
   422: 'idempotency-mismatch',

@@ -89,6 +89,11 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
     kind: 'sms-denied',
     status: 401,
   }),
+  'alarm-checkpoint-false': raised(/signed a checkpoint \(0123456789abcdef\) that differs/, {
+    kind: 'checkpoint-false',
+    author: peer,
+    id: '0123456789abcdef'.repeat(4),
+  }),
   'alarm-record-left-out': raised(/cannot be read or shown and are left out/, { kind: 'record-left-out' }),
   'alarm-merge-outstanding': raised(/could not be merged after several tries/, {
     kind: 'merge-outstanding',

@@ -1,0 +1,192 @@
+import type { AuthorCheckpoint, CheckpointOutcome, CheckpointsPort } from '../../api/ports/checkpoints.ts';
+import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import { type Env, pause } from '../../protocols/env.ts';
+import { soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
+import type { Committed } from '../../protocols/ledger/types.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
+import { parseRecordKey } from '../../protocols/wire/ids.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import { listVerdicts } from '../../storage/verdict-list.ts';
+import { paced } from '../scrub/scrub.ts';
+import { heldCheckpoints } from './held.ts';
+import { CHECKPOINT_TIMES, VERIFY_COST } from './limits.ts';
+import { CheckpointMaker, type HowMade, isExpected, type MakerParts } from './maker.ts';
+import { isDecided, notedVerification, checkCheckpoint, type VerifierParts } from './verifier.ts';
+
+export interface CheckpointsParts
+  extends
+    Pick<MakerParts, 'identity' | 'net' | 'ledger' | 'awaitFence' | 'isKeyElsewhere' | 'now'>,
+    Pick<VerifierParts, 'store'> {
+  readonly db: VerifierParts['db'] & Parameters<typeof listVerdicts>[0];
+  /** Days between two of this node's own; 0 makes none by itself. */
+  readonly everyDays: number;
+  /** Nodes whose entries are taken here. */
+  readonly followed: () => Iterable<PeerId>;
+  readonly onFalse: (checkpoint: Checkpoint) => void;
+  readonly log: (message: string, fields: Record<string, unknown>) => void;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
+  /** Of the tests. */
+  readonly lagMs?: number;
+}
+
+const DAY_MS = 24 * 60 * 60_000;
+
+/** Makes this node's checkpoints and verifies those of others, one after another and between other work. */
+export class Checkpoints implements CheckpointsPort {
+  readonly #parts: CheckpointsParts;
+  readonly #maker: CheckpointMaker;
+  readonly #queue = new SerialQueue();
+  readonly #stopping = new AbortController();
+  /** When an author may be verified again. */
+  readonly #notBefore = new Map<PeerId, number>();
+  readonly #counts = new Map<string, number>();
+  /** Forks of own feeds and erasures of own records since the start: what is covered has changed. */
+  #changes = 0;
+
+  constructor(parts: CheckpointsParts) {
+    this.#parts = parts;
+    this.#maker = new CheckpointMaker({
+      ...parts,
+      lagMs: parts.lagMs ?? CHECKPOINT_TIMES.lagMs,
+      waitsForUpgrade: () => this.#waitsForUpgrade(parts.identity.peerId),
+      stamp: () => this.#changes,
+    });
+  }
+
+  /** To be told of every commit. */
+  committed({ proofs, erased = [] }: Pick<Committed, 'proofs' | 'erased'>): void {
+    const self = this.#parts.identity.peerId;
+    const isOwn =
+      proofs.some(({ author }) => author === self) ||
+      erased.some((key) => parseRecordKey(key)?.owner === self);
+    if (isOwn) this.#changes++;
+  }
+
+  /** What was made, or found of those of others, since the start. */
+  counts(): ReadonlyMap<string, number> {
+    return this.#counts;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#queue.idle();
+  }
+
+  /** Makes a checkpoint when one is due, and verifies what has not been. */
+  async look(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    if (await this.#isDue()) await this.#queue.run(() => this.#makeDue());
+    for (const author of this.#parts.followed()) await this.#queue.run(() => this.#verify(author));
+  }
+
+  plan(onProgress: HowMade['onProgress']): Promise<CheckpointOutcome> {
+    return this.#queue.run(() => this.#maker.plan(this.#atOnce(onProgress)));
+  }
+
+  make(onProgress: HowMade['onProgress']): Promise<CheckpointOutcome> {
+    return this.#queue.run(async () => this.#noted(await this.#maker.make(this.#atOnce(onProgress))));
+  }
+
+  async status(): ReturnType<CheckpointsPort['status']> {
+    const { identity, everyDays, followed } = this.#parts;
+    const checkpoints: AuthorCheckpoint[] = [];
+    for (const author of new Set([identity.peerId, ...followed()])) {
+      const shown = await this.#statusOf(author);
+      if (shown !== undefined) checkpoints.push(shown);
+    }
+    return { everyDays, checkpoints };
+  }
+
+  async #statusOf(author: PeerId): Promise<AuthorCheckpoint | undefined> {
+    const { identity, net, store, db } = this.#parts;
+    const { effective } = await heldCheckpoints(store, author, net);
+    if (effective === undefined) return undefined;
+    const { id, gen, time, count, bytes } = effective.checkpoint;
+    const shown = { author, id, gen, time, count, bytes, contested: effective.contested };
+    if (author === identity.peerId) return { ...shown, verified: 'own' };
+    const noted = await notedVerification(db, author);
+    if (noted?.id !== id) return { ...shown, verified: undefined };
+    const { outcome, why } = noted;
+    return { ...shown, verified: outcome, ...(why === undefined ? {} : { why }) };
+  }
+
+  async #isDue(): Promise<boolean> {
+    const { identity, net, store, everyDays, now } = this.#parts;
+    if (everyDays === 0) return false;
+    const { effective } = await heldCheckpoints(store, identity.peerId, net);
+    return (
+      effective === undefined ||
+      effective.contested ||
+      now() - effective.checkpoint.time >= everyDays * DAY_MS
+    );
+  }
+
+  async #makeDue(): Promise<void> {
+    const { signal } = this.#stopping;
+    try {
+      this.#noted(await this.#maker.make({ turn: this.#pacedTurn(), signal, onProgress: () => undefined }));
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      this.#parts.log('no checkpoint was made', { code: error.code, why: error.message });
+    }
+  }
+
+  #noted(outcome: CheckpointOutcome): CheckpointOutcome {
+    if (outcome.outcome === 'made') {
+      this.#count('made');
+      this.#parts.log('checkpoint made', { id: outcome.id, ...outcome.figures });
+    }
+    return outcome;
+  }
+
+  /** The effective checkpoint of an author, unless that was done or its turn has not come. */
+  async #verify(author: PeerId): Promise<void> {
+    const { identity, net, store, db, env, now, onFalse, log } = this.#parts;
+    if (author === identity.peerId || this.#stopping.signal.aborted) return;
+    if (env.monotonic() < (this.#notBefore.get(author) ?? -Infinity)) return;
+    const { effective } = await heldCheckpoints(store, author, net);
+    if (effective === undefined) return;
+    const { checkpoint } = effective;
+    if (isDecided(await notedVerification(db, author), checkpoint)) return;
+    const turn = this.#pacedTurn();
+    const waitsForUpgrade = (of: PeerId): Promise<boolean> => this.#waitsForUpgrade(of);
+    const { outcome, why } = await checkCheckpoint({ store, db, waitsForUpgrade, now }, checkpoint, {
+      turn,
+      signal: this.#stopping.signal,
+    });
+    const rest = Math.max(CHECKPOINT_TIMES.verifyMs, turn.usedMs() * VERIFY_COST);
+    this.#notBefore.set(author, env.monotonic() + rest);
+    this.#count(outcome);
+    log('checkpoint verified', { author, id: checkpoint.id, outcome, why });
+    if (outcome === 'false') onFalse(checkpoint);
+  }
+
+  async #waitsForUpgrade(author: PeerId): Promise<boolean> {
+    for (const code of ['op-version-unknown', 'collection-unknown', 'op-type-unknown'])
+      if ((await listVerdicts(this.#parts.db, 1, { author, state: 'pending', code }, '')).total > 0)
+        return true;
+    return false;
+  }
+
+  #atOnce(onProgress: HowMade['onProgress']): HowMade {
+    return { turn: soleTurn(this.#parts.env), signal: this.#stopping.signal, onProgress };
+  }
+
+  /** Work that nobody waits for: a small share of a core. */
+  #pacedTurn(): Turn {
+    const { env } = this.#parts;
+    const turn = soleTurn(env);
+    const pace = paced((ms) => pause(env, ms, this.#stopping.signal));
+    return {
+      ...turn,
+      async next() {
+        await pace();
+        await turn.next();
+      },
+    };
+  }
+
+  #count(what: string): void {
+    this.#counts.set(what, (this.#counts.get(what) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,10 @@
+/** Times, each with its reason. Milliseconds. */
+export const CHECKPOINT_TIMES = {
+  /** How far a checkpoint lags behind the newest signed time: changes made without knowing of one another are nearly always joined by then. */
+  lagMs: 7 * 24 * 60 * 60_000,
+  /** Between two verifications of one author at the least. */
+  verifyMs: 6 * 60 * 60_000,
+} as const;
+
+/** Whoever costs much to verify is verified so much less often: a share of 4 % of a core at most. */
+export const VERIFY_COST = 25;

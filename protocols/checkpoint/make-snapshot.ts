@@ -1,0 +1,181 @@
+import { AgrinetError } from '../errors.ts';
+import type { FrontierItem } from '../feed/frontier.ts';
+import { hasGap } from '../feed/gap.ts';
+import type { LedgerStore } from '../ledger/ports.ts';
+import type { Turn } from '../ledger/turn.ts';
+import type { Floor } from '../open-dialog/floor.ts';
+import type { OpRef, RecordState } from '../open-dialog/record.ts';
+import { TOO_MANY_HEADS } from '../open-dialog/rule.ts';
+import { COLLECTIONS } from '../open-dialog/schema.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import type { Chunk } from './chunk.ts';
+import { type CoveredRecord, CoveredRecords } from './covered-records.ts';
+import { isEvidence } from './floor.ts';
+import { SnapshotBuilder, type SnapshotSums } from './snapshot.ts';
+import type { Checkpoint } from './statement.ts';
+
+/** What a snapshot is made from. */
+export interface SnapshotStore extends LedgerStore {
+  /** Keys of an owner's records in a collection that stand behind a local id, in order. */
+  recordKeys(collection: string, owner: PeerId, behind: string, limit: number): Promise<RecordKey[]>;
+  checkpoints(author: PeerId): AsyncIterable<{
+    readonly epoch: string;
+    readonly seq: number;
+    readonly index: number;
+    readonly checkpoint: Checkpoint;
+  }>;
+}
+
+/** What a snapshot says, and what was looked at for it. */
+export interface MadeSnapshot extends SnapshotSums {
+  readonly records: number;
+  /** Records whose erasure is not covered: of their covered ops some may be gone. */
+  readonly erasedSince: number;
+}
+
+export interface SnapshotHow {
+  readonly turn: Turn;
+  /** Looks whether every record shows above its floor what it shows now; throws `checkpoint-refused` for one that does not. */
+  readonly isChecked: boolean;
+  readonly signal: AbortSignal;
+  readonly onRecord?: () => void;
+  readonly onChunk?: (chunk: Chunk) => void;
+}
+
+/** Keys that are read together. */
+const KEYS_AT_ONCE = 64;
+
+/**
+ * Makes the snapshot of an author at these covers, from the entries that are held. It reads in turns while writes go on: what is covered
+ * does not change, but by a fork or an erasure that comes meanwhile, for which the caller looks. Throws `checkpoint-refused`, and
+ * `checkpoint-incomplete` where something covered is not held here.
+ */
+export async function makeSnapshot(
+  store: SnapshotStore,
+  author: PeerId,
+  covers: readonly FrontierItem[],
+  how: SnapshotHow,
+): Promise<MadeSnapshot> {
+  await checkHeld(store, author, covers);
+  return new SnapshotMaker(store, author, covers, how).make();
+}
+
+/** The very entries that are covered must be held: their chain ends in the hash of the cover. */
+async function checkHeld(
+  store: SnapshotStore,
+  author: PeerId,
+  covers: readonly FrontierItem[],
+): Promise<void> {
+  const incomplete = (why: string): AgrinetError => new AgrinetError('checkpoint-incomplete', why);
+  const feeds = store.feeds(author, 'public');
+  if (hasGap(store, feeds)) throw incomplete('entries of its author were forgotten here');
+  for (const { epoch, seq, hash } of covers) {
+    const feed = feeds.find((each) => each.epoch === epoch);
+    if (feed === undefined || feed.seq < seq) throw incomplete('not all that it covers is held here yet');
+    if (seq > 0 && (await store.entry(feed.no, seq))?.hash !== hash)
+      throw incomplete('its author has signed two histories, and the other one is held here');
+  }
+}
+
+class SnapshotMaker {
+  readonly #store: SnapshotStore;
+  readonly #author: PeerId;
+  readonly #how: SnapshotHow;
+  readonly #covered: CoveredRecords;
+  readonly #builder: SnapshotBuilder;
+  /** Ops that stay as evidence, by epoch and sequence. */
+  readonly #evidence = new Map<string, Map<number, Set<number>>>();
+  #records = 0;
+  #erasedSince = 0;
+
+  constructor(store: SnapshotStore, author: PeerId, covers: readonly FrontierItem[], how: SnapshotHow) {
+    this.#store = store;
+    this.#author = author;
+    this.#how = how;
+    this.#covered = new CoveredRecords(store, author, covers, how.turn);
+    this.#builder = new SnapshotBuilder(covers, how.onChunk);
+  }
+
+  async make(): Promise<MadeSnapshot> {
+    const shown = Object.keys(COLLECTIONS).filter((name) => COLLECTIONS[name]?.channels !== 'private');
+    for (const collection of shown.sort()) await this.#collection(collection);
+    for await (const placed of this.#store.checkpoints(this.#author))
+      if (this.#covered.isCovered(placed)) this.#keep(placed);
+    await this.#entries();
+    return { ...this.#builder.finish(), records: this.#records, erasedSince: this.#erasedSince };
+  }
+
+  async #collection(collection: string): Promise<void> {
+    for (let behind = ''; ;) {
+      const keys = await this.#store.recordKeys(collection, this.#author, behind, KEYS_AT_ONCE);
+      for (const state of await this.#store.records(keys, this.#how.turn))
+        if (state?.channel === 'public') await this.#record(state);
+      const last = keys.at(-1);
+      if (last === undefined) return;
+      behind = parseRecordKey(last)?.id ?? '';
+    }
+  }
+
+  async #record(state: RecordState): Promise<void> {
+    const { turn, signal, isChecked, onRecord } = this.#how;
+    if (turn.isOver()) await turn.next();
+    if (signal.aborted) throw new AgrinetError('stopping', 'the node is stopping');
+    const { key } = state;
+    const isWhole = await this.#covered.isWhole(key);
+    const floor = await this.#covered.floor(state, isWhole);
+    if (floor === TOO_MANY_HEADS)
+      throw refused(
+        key,
+        'has more concurrent versions than a checkpoint can hold; edit it once, to join them',
+      );
+    if (isChecked && !isWhole && !(await this.#covered.isKept(key, floor)))
+      throw refused(key, 'would lose a change that was made without knowing of a later one');
+    if (state.erased === true && (await this.#covered.places(key, 'erase')).length === 0) this.#erasedSince++;
+    this.#records++;
+    onRecord?.();
+    if (floor === undefined) return;
+    this.#builder.add(floor);
+    await this.#note(floor);
+  }
+
+  /** What of a record stays as evidence. */
+  async #note(floor: NonNullable<Exclude<CoveredRecord, string>>): Promise<void> {
+    const type = evidenceOf(floor);
+    if (type === undefined) return;
+    for (const ref of await this.#covered.places(floor.key, type)) this.#keep(ref);
+  }
+
+  #keep({ epoch, seq, index }: Pick<OpRef, 'epoch' | 'seq' | 'index'>): void {
+    const entries = this.#evidence.get(epoch) ?? new Map<number, Set<number>>();
+    this.#evidence.set(epoch, entries);
+    const ops = entries.get(seq) ?? new Set<number>();
+    entries.set(seq, ops.add(index));
+  }
+
+  async #entries(): Promise<void> {
+    const { turn } = this.#how;
+    for (const epoch of [...this.#evidence.keys()].sort()) {
+      const no = this.#store.feed(this.#author, 'public', epoch)?.no ?? 0;
+      const entries = [...(this.#evidence.get(epoch) ?? [])].sort(([a], [b]) => a - b);
+      for (const [seq, indexes] of entries) {
+        const entry = await this.#store.entry(no, seq);
+        if (entry !== undefined) this.#builder.keep(entry, indexes);
+        if (turn.isOver()) await turn.next();
+      }
+    }
+  }
+}
+
+/** The type of those ops of a record that stay. */
+function evidenceOf(floor: Floor): 'fact' | 'erase' | undefined {
+  if (floor.kind === 'ended') return floor.erased ? 'erase' : undefined;
+  const isKept = floor.kind === 'fact' && isEvidence(floor.key.slice(0, floor.key.indexOf('/')));
+  return isKept ? 'fact' : undefined;
+}
+
+function refused(key: RecordKey, why: string): AgrinetError {
+  return new AgrinetError('checkpoint-refused', `no checkpoint can be made now: ${key} ${why}`, {
+    details: { key },
+  });
+}
