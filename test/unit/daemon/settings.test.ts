@@ -54,6 +54,7 @@ describe('loadSettings', () => {
       myceliumStrangerSlots: 16,
       dataDir: resolve('data'),
       authorQuotaMb: 512,
+      attachmentQuotaMb: 1024,
       authorQuotaPending: 50_000,
       diskReserveMb: 64,
       logLevel: 'info',

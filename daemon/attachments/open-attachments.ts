@@ -1,0 +1,105 @@
+import { Attachments } from './attachments.ts';
+import { askPeer } from './ask-peer.ts';
+import { Fetches, type Wanted } from './fetches.ts';
+import type { AttachmentProtocol } from '../../protocols/mycelium/attachment-protocol.ts';
+import type { FailureParts } from '../../protocols/mycelium/pull-event.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Reader } from '../../storage/reader.ts';
+import { FeedRequests } from '../federation/feed-requests.ts';
+import type { Registration } from '../federation/registration.ts';
+import type { Face } from '../parts.ts';
+import type { Node } from '../parts/running.ts';
+import { authorQuota } from '../quotas.ts';
+
+export type AttachmentsNode = Pick<
+  Node,
+  | 'identity'
+  | 'settings'
+  | 'clock'
+  | 'env'
+  | 'host'
+  | 'store'
+  | 'registry'
+  | 'offences'
+  | 'refusal'
+  | 'fetch'
+  | 'mayHold'
+  | 'logger'
+>;
+
+export interface AttachmentsComponents {
+  readonly reader: Face<Reader>;
+  readonly registration: Face<Pick<Registration, 'renewCertificate'>>;
+}
+
+/** Attachments and what fetches them, as the first request for one opens them. */
+export interface OpenAttachments {
+  readonly attachments: Attachments;
+  readonly fetches: Fetches;
+}
+
+export function openAttachments(
+  node: AttachmentsNode,
+  { reader, registration }: AttachmentsComponents,
+  failures: FailureParts,
+  protocol: AttachmentProtocol,
+): OpenAttachments {
+  const { identity, env, store, mayHold, logger, refusal } = node;
+  const fetches = fetchesOf(node, failures, protocol, registration);
+  const attachments = new Attachments({
+    self: identity.peerId,
+    env,
+    table: store.attachments,
+    fetches,
+    record: (key) => reader.face.get(key),
+    mayHold,
+    room: roomOf(node),
+    refusal: () => refusal.get(),
+    log: (message, fields) => logger.warn(fields, message),
+  });
+  return { attachments, fetches };
+}
+
+function fetchesOf(
+  node: AttachmentsNode,
+  failures: FailureParts,
+  streams: AttachmentProtocol,
+  registration: AttachmentsComponents['registration'],
+): Fetches {
+  const { env, host, registry, fetch } = node;
+  return new Fetches({
+    ...failures,
+    env,
+    holders: (wanted) => holders(node, wanted),
+    ask: askPeer({
+      env,
+      libp2p: host.streams,
+      streams,
+      registry,
+      requests: requestsOf(node),
+      fetch,
+      renewCertificate: (peer) => registration.face.renewCertificate(peer),
+    }),
+  });
+}
+
+/** Whom to ask: the author’s node first, then whoever follows it too; of a private channel its participants alone. */
+function holders({ identity, registry, mayHold }: AttachmentsNode, { owner, channel }: Wanted): string[] {
+  const nodes = registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []));
+  const may = nodes.filter(
+    (peer) => peer !== identity.peerId && (channel === 'public' || mayHold(peer, channel)),
+  );
+  return [...may.filter((peer) => peer === owner), ...may.filter((peer) => peer !== owner)];
+}
+
+function requestsOf({ env, identity, settings, offences, clock }: AttachmentsNode): FeedRequests {
+  const isDistrusted = (id: string): boolean => offences.isOut(id, clock.steady());
+  return new FeedRequests({ env, identity, net: settings.myceliumNetwork, isDistrusted, now: clock.now });
+}
+
+/** An author's attachments count in its quota, beside its entries; own uploads have one of their own. */
+function roomOf({ identity, settings, registry, store }: AttachmentsNode): (author: PeerId) => number {
+  const quota = authorQuota(settings, registry);
+  const own = settings.attachmentQuotaMb === 0 ? Infinity : settings.attachmentQuotaMb * 1024 * 1024;
+  return (author) => (author === identity.peerId ? own : quota(author).bytes - store.usage.of(author).bytes);
+}
