@@ -29,6 +29,8 @@ export interface CheckpointsParts
   readonly lagMs?: number;
 }
 
+type HowWorked = Pick<HowMade, 'turn' | 'signal'>;
+
 const DAY_MS = 24 * 60 * 60_000;
 
 /** Makes this node's checkpoints and verifies those of others, one after another and between other work. */
@@ -37,6 +39,9 @@ export class Checkpoints implements CheckpointsPort {
   readonly #maker: CheckpointMaker;
   readonly #queue = new SerialQueue();
   readonly #stopping = new AbortController();
+  /** Ends what is done in the background, because somebody waits. */
+  #background = new AbortController();
+  #asked = 0;
   /** When an author may be verified again. */
   readonly #notBefore = new Map<PeerId, number>();
   readonly #counts = new Map<string, number>();
@@ -75,16 +80,20 @@ export class Checkpoints implements CheckpointsPort {
   /** Makes a checkpoint when one is due, and verifies what has not been. */
   async look(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
-    if (await this.#isDue()) await this.#queue.run(() => this.#makeDue());
-    for (const author of this.#parts.followed()) await this.#queue.run(() => this.#verify(author));
+    if (await this.#isDue()) await this.#inBackground((how) => this.#makeDue(how));
+    for (const author of this.#parts.followed())
+      await this.#inBackground((how) => this.#verify(author, how)).catch((error: unknown) =>
+        // Whatever is wrong with what is held of one author, it is not with that of the others.
+        this.#parts.log('a checkpoint could not be verified', { author, err: error }),
+      );
   }
 
   plan(onProgress: HowMade['onProgress']): Promise<CheckpointOutcome> {
-    return this.#queue.run(() => this.#maker.plan(this.#atOnce(onProgress)));
+    return this.#atOnce((how) => this.#maker.plan({ ...how, onProgress }));
   }
 
   make(onProgress: HowMade['onProgress']): Promise<CheckpointOutcome> {
-    return this.#queue.run(async () => this.#noted(await this.#maker.make(this.#atOnce(onProgress))));
+    return this.#atOnce(async (how) => this.#noted(await this.#maker.make({ ...how, onProgress })));
   }
 
   async status(): ReturnType<CheckpointsPort['status']> {
@@ -121,10 +130,9 @@ export class Checkpoints implements CheckpointsPort {
     );
   }
 
-  async #makeDue(): Promise<void> {
-    const { signal } = this.#stopping;
+  async #makeDue(how: HowWorked): Promise<void> {
     try {
-      this.#noted(await this.#maker.make({ turn: this.#pacedTurn(), signal, onProgress: () => undefined }));
+      this.#noted(await this.#maker.make({ ...how, onProgress: () => undefined }));
     } catch (error) {
       if (!isExpected(error)) throw error;
       this.#parts.log('no checkpoint was made', { code: error.code, why: error.message });
@@ -140,21 +148,18 @@ export class Checkpoints implements CheckpointsPort {
   }
 
   /** The effective checkpoint of an author, unless that was done or its turn has not come. */
-  async #verify(author: PeerId): Promise<void> {
+  async #verify(author: PeerId, how: HowWorked): Promise<void> {
     const { identity, net, store, db, env, now, onFalse, log } = this.#parts;
-    if (author === identity.peerId || this.#stopping.signal.aborted) return;
+    if (author === identity.peerId || how.signal.aborted) return;
     if (env.monotonic() < (this.#notBefore.get(author) ?? -Infinity)) return;
     const { effective } = await heldCheckpoints(store, author, net);
     if (effective === undefined) return;
     const { checkpoint } = effective;
     if (isDecided(await notedVerification(db, author), checkpoint)) return;
-    const turn = this.#pacedTurn();
     const waitsForUpgrade = (of: PeerId): Promise<boolean> => this.#waitsForUpgrade(of);
-    const { outcome, why } = await checkCheckpoint({ store, db, waitsForUpgrade, now }, checkpoint, {
-      turn,
-      signal: this.#stopping.signal,
-    });
-    const rest = Math.max(CHECKPOINT_TIMES.verifyMs, turn.usedMs() * VERIFY_COST);
+    const parts = { store, db, waitsForUpgrade, now };
+    const { outcome, why } = await checkCheckpoint(parts, checkpoint, how);
+    const rest = Math.max(CHECKPOINT_TIMES.verifyMs, how.turn.usedMs() * VERIFY_COST);
     this.#notBefore.set(author, env.monotonic() + rest);
     this.#count(outcome);
     log('checkpoint verified', { author, id: checkpoint.id, outcome, why });
@@ -168,15 +173,33 @@ export class Checkpoints implements CheckpointsPort {
     return false;
   }
 
-  #atOnce(onProgress: HowMade['onProgress']): HowMade {
-    return { turn: soleTurn(this.#parts.env), signal: this.#stopping.signal, onProgress };
+  /** Work that somebody waits for: what is done in the background ends, and is done another time. */
+  #atOnce<T>(work: (how: HowWorked) => Promise<T>): Promise<T> {
+    this.#asked++;
+    this.#background.abort();
+    return this.#queue
+      .run(() => work({ turn: soleTurn(this.#parts.env), signal: this.#stopping.signal }))
+      .finally(() => this.#asked--);
   }
 
   /** Work that nobody waits for: a small share of a core. */
-  #pacedTurn(): Turn {
+  #inBackground(work: (how: HowWorked) => Promise<void>): Promise<void> {
+    return this.#queue.run(async () => {
+      if (this.#asked > 0) return;
+      this.#background = new AbortController();
+      const signal = AbortSignal.any([this.#stopping.signal, this.#background.signal]);
+      try {
+        await work({ turn: this.#pacedTurn(signal), signal });
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    });
+  }
+
+  #pacedTurn(signal: AbortSignal): Turn {
     const { env } = this.#parts;
     const turn = soleTurn(env);
-    const pace = paced((ms) => pause(env, ms, this.#stopping.signal));
+    const pace = paced((ms) => pause(env, ms, signal));
     return {
       ...turn,
       async next() {

@@ -10,7 +10,7 @@ import {
 } from '../../protocols/checkpoint/statement.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { FeedState } from '../../protocols/feed/feed.ts';
-import { type FrontierItem, sameFrontier } from '../../protocols/feed/frontier.ts';
+import { type FrontierItem, frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
 import { draftCheckpoint } from '../../protocols/ledger/drafts.ts';
 import type { Turn } from '../../protocols/ledger/turn.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
@@ -97,17 +97,17 @@ export class CheckpointMaker {
       0,
     );
     let done = 0;
-    const {
-      records,
-      erasedSince: _,
-      ...sums
-    } = await makeSnapshot(store, identity.peerId, covers, {
+    const { records, erasedSince, ...sums } = await makeSnapshot(store, identity.peerId, covers, {
       ...how,
       isChecked: true,
       onRecord: () => how.onProgress(++done, Math.max(total, done)),
     });
     if (stamp() !== before)
       throw refused('one of its records was erased, or a fork was found, while it was being made; try again');
+    if (erasedSince > 0 && frontierOf(store.feeds(identity.peerId, 'public')).length > 1)
+      throw refused(
+        'records were erased, and its feeds have branches, so some nodes would not know of it; restart the node, which joins them',
+      );
     const gen = 1 + left.reduce((most, each) => Math.max(most, each.gen), 0);
     const prev = left.map(({ id }) => id).sort();
     const statement = { net, gen, prev, covers: frontier, ...sums, time: now() };

@@ -1,9 +1,10 @@
 import type { AuthorCheckpoint } from '../../api/ports/checkpoints.ts';
 import { expandCovers } from '../../protocols/checkpoint/covers.ts';
-import { makeSnapshot } from '../../protocols/checkpoint/make-snapshot.ts';
+import { checkUndoubted } from '../../protocols/checkpoint/doubt.ts';
+import { incomplete, makeSnapshot, type SnapshotHow } from '../../protocols/checkpoint/make-snapshot.ts';
 import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { isWhole } from '../../protocols/feed/frontier.ts';
+import { type FrontierItem, isWhole } from '../../protocols/feed/frontier.ts';
 import type { Turn } from '../../protocols/ledger/turn.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
@@ -51,8 +52,8 @@ export function isDecided(noted: Verification | undefined, { id }: Pick<Checkpoi
 }
 
 /**
- * Makes the snapshot of a checkpoint anew from the entries that are held, and compares. Every entry that its author knew when it signed
- * has to be held, else nothing is told.
+ * Makes the snapshot of a checkpoint anew from the entries that are held, and compares. Nothing is decided where they, or what is stored
+ * of them, may not be what its author had.
  */
 export async function checkCheckpoint(
   parts: VerifierParts,
@@ -65,42 +66,64 @@ export async function checkCheckpoint(
   return verification;
 }
 
+type Found = Pick<AuthorCheckpoint, 'why'> & Pick<Verification, 'outcome'>;
+
 async function compare(
+  parts: VerifierParts,
+  checkpoint: Checkpoint,
+  how: { readonly turn: Turn; readonly signal: AbortSignal },
+): Promise<Found> {
+  try {
+    return await judge(parts, checkpoint, how);
+  } catch (error) {
+    if (!(error instanceof AgrinetError)) throw error;
+    if (error.code === 'checkpoint-incomplete') return { outcome: 'incomplete', why: error.message };
+    if (error.code !== 'value-damaged') throw error;
+    return { outcome: 'incomplete', why: 'stored rows are damaged here; run: agrinet doctor' };
+  }
+}
+
+/**
+ * It is false only if it differs twice, the second time from the ops alone, and if nothing before and after that speaks for a view that
+ * honestly differs. Throws `checkpoint-incomplete`.
+ */
+async function judge(
   { store, waitsForUpgrade }: VerifierParts,
   checkpoint: Checkpoint,
   how: { readonly turn: Turn; readonly signal: AbortSignal },
-): Promise<Pick<AuthorCheckpoint, 'why'> & Pick<Verification, 'outcome'>> {
+): Promise<Found> {
   const { author } = checkpoint;
-  const incomplete = (why: string): { outcome: 'incomplete'; why: string } => ({
-    outcome: 'incomplete',
-    why,
-  });
   const feeds = store.feeds(author, 'public');
   const { covers, missing } = expandCovers(checkpoint.covers, feeds);
   if (missing.length > 0 || !isWhole(feeds))
-    return incomplete('not all entries of its author are held here yet');
-  if (await waitsForUpgrade(author)) return incomplete('entries of its author need a newer agrinetd here');
+    throw incomplete('not all entries of its author are held here yet');
+  if (await waitsForUpgrade(author)) throw incomplete('entries of its author need a newer agrinetd here');
+  const shown = { ...how, isChecked: false };
+  if ((await difference(store, checkpoint, covers, shown)) === undefined) return { outcome: 'true' };
+  await checkUndoubted(store, author, covers, how);
+  const why = await difference(store, checkpoint, covers, { ...shown, isFromOps: true });
+  if (why === undefined) return { outcome: 'true' };
+  await checkUndoubted(store, author, covers, how);
+  return { outcome: 'false', why };
+}
+
+/** In what the snapshot of the entries held differs from a checkpoint. */
+async function difference(
+  store: Store,
+  checkpoint: Checkpoint,
+  covers: readonly FrontierItem[],
+  how: SnapshotHow,
+): Promise<string | undefined> {
   try {
-    const {
-      records: _,
-      erasedSince,
-      ...sums
-    } = await makeSnapshot(store, author, covers, {
-      ...how,
-      isChecked: false,
-    });
+    const sums = await makeSnapshot(store, checkpoint.author, covers, how);
     const differs = (['chunks', 'digest', 'count', 'bytes'] as const).filter(
       (sum) => sums[sum] !== checkpoint[sum],
     );
     const { count, root } = checkpoint.evidence;
     const isEqual = differs.length === 0 && sums.evidence.count === count && sums.evidence.root === root;
-    if (isEqual) return { outcome: 'true' };
-    if (erasedSince > 0) return incomplete('records that it covers have been erased since');
-    return { outcome: 'false', why: `${differs.join(', ') || 'evidence'} differ from what its entries give` };
+    return isEqual ? undefined : `${differs.join(', ') || 'evidence'} differ from what its entries give`;
   } catch (error) {
-    if (!(error instanceof AgrinetError)) throw error;
-    if (error.code === 'checkpoint-incomplete') return incomplete(error.message);
-    if (error.code === 'checkpoint-refused') return { outcome: 'false', why: error.message };
+    if (error instanceof AgrinetError && error.code === 'checkpoint-refused') return error.message;
     throw error;
   }
 }

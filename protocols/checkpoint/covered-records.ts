@@ -33,10 +33,17 @@ export class CoveredRecords {
   readonly #covers: ReadonlyMap<string, number>;
   /** Whether a fork that the covers do not tell takes away here what they cover: then the states here are of less. */
   readonly #isCut: boolean;
+  readonly #isFromOps: boolean;
 
-  constructor(store: LedgerStore, author: PeerId, covers: readonly FrontierItem[], turn: Turn) {
+  constructor(
+    store: LedgerStore,
+    author: PeerId,
+    covers: readonly FrontierItem[],
+    { turn, isFromOps = false }: { readonly turn: Turn; readonly isFromOps?: boolean },
+  ) {
     this.#store = store;
     this.#turn = turn;
+    this.#isFromOps = isFromOps;
     this.#covers = new Map(covers.map(({ epoch, seq }) => [epoch, seq]));
     const feeds = store.feeds(author, 'public');
     this.#isCut = feeds.some(({ epoch, fork }) => fork !== undefined && fork.seq <= this.#seqOf(epoch));
@@ -53,7 +60,8 @@ export class CoveredRecords {
 
   /** Its floor. `state` was read before it was asked whether the record `isWhole`. */
   async floor(state: RecordState, isWhole: boolean): Promise<CoveredRecord> {
-    const shown = isWhole && !this.#isCut ? floorOfState(state) : undefined;
+    const isShown = isWhole && !this.#isCut && !this.#isFromOps;
+    const shown = isShown ? floorOfState(state) : undefined;
     if (shown !== undefined) return shown;
     const isLeftOut = (ref: OpRef): boolean => !this.isCovered(ref);
     return this.#evaluated(state.key, { isEffective: () => true, isLeftOut }, undefined);

@@ -2,15 +2,16 @@ import { AgrinetError } from '../errors.ts';
 import type { FrontierItem } from '../feed/frontier.ts';
 import { hasGap } from '../feed/gap.ts';
 import type { LedgerStore } from '../ledger/ports.ts';
-import type { Turn } from '../ledger/turn.ts';
+import { sliced, type Turn } from '../ledger/turn.ts';
 import type { Floor } from '../open-dialog/floor.ts';
-import type { OpRef, RecordState } from '../open-dialog/record.ts';
+import type { RecordState } from '../open-dialog/record.ts';
 import { TOO_MANY_HEADS } from '../open-dialog/rule.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import type { Chunk } from './chunk.ts';
 import { type CoveredRecord, CoveredRecords } from './covered-records.ts';
+import { EvidencePlaces } from './evidence-places.ts';
 import { isEvidence } from './floor.ts';
 import { SnapshotBuilder, type SnapshotSums } from './snapshot.ts';
 import type { Checkpoint } from './statement.ts';
@@ -38,6 +39,8 @@ export interface SnapshotHow {
   readonly turn: Turn;
   /** Looks whether every record shows above its floor what it shows now; throws `checkpoint-refused` for one that does not. */
   readonly isChecked: boolean;
+  /** Evaluates every record from its ops, whatever its stored state says. */
+  readonly isFromOps?: boolean;
   readonly signal: AbortSignal;
   readonly onRecord?: () => void;
   readonly onChunk?: (chunk: Chunk) => void;
@@ -61,13 +64,14 @@ export async function makeSnapshot(
   return new SnapshotMaker(store, author, covers, how).make();
 }
 
-/** The very entries that are covered must be held: their chain ends in the hash of the cover. */
-async function checkHeld(
+export const incomplete = (why: string): AgrinetError => new AgrinetError('checkpoint-incomplete', why);
+
+/** The very entries that are covered must be held: their chain ends in the hash of the cover. Throws `checkpoint-incomplete`. */
+export async function checkHeld(
   store: SnapshotStore,
   author: PeerId,
   covers: readonly FrontierItem[],
 ): Promise<void> {
-  const incomplete = (why: string): AgrinetError => new AgrinetError('checkpoint-incomplete', why);
   const feeds = store.feeds(author, 'public');
   if (hasGap(store, feeds)) throw incomplete('entries of its author were forgotten here');
   for (const { epoch, seq, hash } of covers) {
@@ -84,8 +88,7 @@ class SnapshotMaker {
   readonly #how: SnapshotHow;
   readonly #covered: CoveredRecords;
   readonly #builder: SnapshotBuilder;
-  /** Ops that stay as evidence, by epoch and sequence. */
-  readonly #evidence = new Map<string, Map<number, Set<number>>>();
+  readonly #evidence = new EvidencePlaces();
   #records = 0;
   #erasedSince = 0;
 
@@ -93,7 +96,7 @@ class SnapshotMaker {
     this.#store = store;
     this.#author = author;
     this.#how = how;
-    this.#covered = new CoveredRecords(store, author, covers, how.turn);
+    this.#covered = new CoveredRecords(store, author, covers, how);
     this.#builder = new SnapshotBuilder(covers, how.onChunk);
   }
 
@@ -101,7 +104,7 @@ class SnapshotMaker {
     const shown = Object.keys(COLLECTIONS).filter((name) => COLLECTIONS[name]?.channels !== 'private');
     for (const collection of shown.sort()) await this.#collection(collection);
     for await (const placed of this.#store.checkpoints(this.#author))
-      if (this.#covered.isCovered(placed)) this.#keep(placed);
+      if (this.#covered.isCovered(placed)) this.#evidence.add(placed);
     await this.#entries();
     return { ...this.#builder.finish(), records: this.#records, erasedSince: this.#erasedSince };
   }
@@ -120,7 +123,7 @@ class SnapshotMaker {
   async #record(state: RecordState): Promise<void> {
     const { turn, signal, isChecked, onRecord } = this.#how;
     if (turn.isOver()) await turn.next();
-    if (signal.aborted) throw new AgrinetError('stopping', 'the node is stopping');
+    if (signal.aborted) throw stopping();
     const { key } = state;
     const isWhole = await this.#covered.isWhole(key);
     const floor = await this.#covered.floor(state, isWhole);
@@ -135,7 +138,7 @@ class SnapshotMaker {
     this.#records++;
     onRecord?.();
     if (floor === undefined) return;
-    this.#builder.add(floor);
+    await sliced(this.#builder.add(floor), turn);
     await this.#note(floor);
   }
 
@@ -143,29 +146,24 @@ class SnapshotMaker {
   async #note(floor: NonNullable<Exclude<CoveredRecord, string>>): Promise<void> {
     const type = evidenceOf(floor);
     if (type === undefined) return;
-    for (const ref of await this.#covered.places(floor.key, type)) this.#keep(ref);
-  }
-
-  #keep({ epoch, seq, index }: Pick<OpRef, 'epoch' | 'seq' | 'index'>): void {
-    const entries = this.#evidence.get(epoch) ?? new Map<number, Set<number>>();
-    this.#evidence.set(epoch, entries);
-    const ops = entries.get(seq) ?? new Set<number>();
-    entries.set(seq, ops.add(index));
+    for (const ref of await this.#covered.places(floor.key, type)) this.#evidence.add(ref);
   }
 
   async #entries(): Promise<void> {
-    const { turn } = this.#how;
-    for (const epoch of [...this.#evidence.keys()].sort()) {
+    const { turn, signal } = this.#how;
+    for (const { epoch, seq, indexes } of this.#evidence.inOrder()) {
       const no = this.#store.feed(this.#author, 'public', epoch)?.no ?? 0;
-      const entries = [...(this.#evidence.get(epoch) ?? [])].sort(([a], [b]) => a - b);
-      for (const [seq, indexes] of entries) {
-        const entry = await this.#store.entry(no, seq);
-        if (entry !== undefined) this.#builder.keep(entry, indexes);
-        if (turn.isOver()) await turn.next();
-      }
+      const entry = await this.#store.entry(no, seq);
+      if (entry === undefined)
+        throw incomplete('entries of its author are missing here; run: agrinet doctor');
+      this.#builder.keep(entry, indexes);
+      if (turn.isOver()) await turn.next();
+      if (signal.aborted) throw stopping();
     }
   }
 }
+
+export const stopping = (): AgrinetError => new AgrinetError('stopping', 'the node is stopping');
 
 /** The type of those ops of a record that stay. */
 function evidenceOf(floor: Floor): 'fact' | 'erase' | undefined {

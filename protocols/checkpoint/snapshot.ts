@@ -29,8 +29,8 @@ export class SnapshotBuilder {
     for (const cover of covers) this.#tell(this.#records.add(coverItem(cover)));
   }
 
-  /** Takes the next record in. Of what stays as evidence only its element is taken. */
-  add(floor: Floor): void {
+  /** Takes the next record in, item by item. Of what stays as evidence only its element is taken. */
+  *add(floor: Floor): Generator<void> {
     if (this.#last !== undefined && floorOrder(this.#last, floor.key) >= 0)
       throw new TypeError(`${floor.key} is out of order`);
     this.#last = floor.key;
@@ -44,7 +44,10 @@ export class SnapshotBuilder {
     }
     // An ended rating has no entry that shows its end to whoever holds the evidence alone.
     if (floor.kind === 'fact' && isEvidence(collection)) return;
-    for (const item of floorItems(floor)) this.#tell(this.#records.add(item));
+    for (const item of floorItems(floor)) {
+      this.#tell(this.#records.add(item));
+      yield;
+    }
   }
 
   /** Takes the next entry in: its ops at these indexes are evidence, and the others stand as their hashes. */

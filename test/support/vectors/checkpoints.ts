@@ -14,6 +14,7 @@ import { type Entry, signEntry } from '../../../protocols/feed/entry.ts';
 import type { FeedState } from '../../../protocols/feed/feed.ts';
 import type { FrontierItem } from '../../../protocols/feed/frontier.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
+import { atOnce } from '../../../protocols/ledger/turn.ts';
 import type { Floor } from '../../../protocols/open-dialog/floor.ts';
 import { contentId } from '../../../protocols/open-dialog/membership.ts';
 import { fromHex, hex, sha256 } from '../../../protocols/wire/bytes.ts';
@@ -98,7 +99,7 @@ function snapshotVector(): unknown {
   const { covers, floors, entry } = vectorSnapshot();
   const chunks: Chunk[] = [];
   const builder = new SnapshotBuilder(covers, (chunk) => chunks.push(chunk));
-  for (const floor of floors) builder.add(floor);
+  for (const floor of floors) atOnce(builder.add(floor));
   builder.keep(entry, new Set([1]));
   const sums = builder.finish();
   return {

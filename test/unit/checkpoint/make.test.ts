@@ -1,14 +1,23 @@
 import { afterAll, afterEach, expect, it } from 'vitest';
-import type { CheckpointOutcome } from '../../../api/ports/checkpoints.ts';
-import { Checkpoints } from '../../../daemon/checkpoint/checkpoints.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
-import { type Checkpoint, readCheckpoint, signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
-import { draftCheckpoint, draftEdit, draftFact, draftTombstone } from '../../../protocols/ledger/drafts.ts';
-import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
+import { readCheckpoint, signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
+import { draftCheckpoint } from '../../../protocols/ledger/drafts.ts';
+import { recordKey } from '../../../protocols/wire/ids.ts';
 import type { Identity } from '../../../protocols/wire/identity.ts';
-import { type LedgerNode, openLedgerNode, pull } from '../../support/ledger-node.ts';
+import {
+  checkpointMember,
+  edit,
+  end,
+  fact,
+  heldOf,
+  made,
+  type Member,
+  newestTime,
+  planned,
+  verified,
+} from '../../support/checkpoint-member.ts';
+import { type LedgerNode, pull } from '../../support/ledger-node.ts';
 import { createInlineMerges } from '../../support/inline-merges.ts';
-import { tempDir } from '../../support/temp-dir.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -18,64 +27,8 @@ afterEach(async () => {
   for (const close of open.splice(0)) await close();
 });
 afterAll(() => merger.stop());
-
-interface Member extends LedgerNode {
-  readonly identity: Identity;
-  readonly alarmed: Checkpoint[];
-  /** Its checkpoints, lagging so many milliseconds. */
-  checkpoints(lagMs?: number, isKeyElsewhere?: boolean): Checkpoints;
-}
-
-async function member(identity: Identity, followed: readonly Identity[] = []): Promise<Member> {
-  const dir = tempDir('checkpoint');
-  const made: Checkpoints[] = [];
-  const node = await openLedgerNode(dir.path, identity, merger, (committed) => {
-    for (const each of made) each.committed(committed);
-  });
-  const alarmed: Checkpoint[] = [];
-  open.push(async () => {
-    for (const each of made) await each.stop();
-    await node.close();
-    dir.remove();
-  });
-  return {
-    ...node,
-    identity,
-    alarmed,
-    checkpoints(lagMs = 0, isKeyElsewhere = false) {
-      const checkpoints = new Checkpoints({
-        identity,
-        net: 'test',
-        store: node.store,
-        db: node.db,
-        ledger: node.ledger,
-        awaitFence: async () => undefined,
-        isKeyElsewhere: () => isKeyElsewhere,
-        everyDays: 0,
-        followed: () => followed.map(({ peerId }) => peerId),
-        onFalse: (checkpoint) => alarmed.push(checkpoint),
-        log: () => undefined,
-        now: Date.now,
-        env: systemEnv,
-        lagMs,
-      });
-      made.push(checkpoints);
-      return checkpoints;
-    },
-  };
-}
-
-async function edit(node: LedgerNode, id: string, patch: Record<string, string | number>): Promise<void> {
-  const key = recordKey('listings', node.self, id);
-  await node.ledger.write({
-    keys: [key],
-    draft: (writer, read) => [draftEdit(writer, key, 'public', read(key), patch)],
-  });
-}
-const end = (node: LedgerNode, key: RecordKey): Promise<unknown> =>
-  node.ledger.write({ keys: [key], draft: () => [draftTombstone(key, 'public')] });
-const fact = (node: LedgerNode, collection: string, fields: Record<string, string | number>) =>
-  node.ledger.write({ keys: [], draft: (writer) => [draftFact(writer, collection, fields)] });
+const member = (identity: Identity, followed?: readonly Identity[]): Promise<Member> =>
+  checkpointMember(merger, (close) => open.push(close), identity, followed);
 
 /** Listings that were edited and ended, a price, and heads of an audit log, which stay as evidence. */
 async function trade(node: LedgerNode): Promise<void> {
@@ -92,22 +45,6 @@ async function trade(node: LedgerNode): Promise<void> {
     price: 55.5,
   });
   await fact(node, 'audit-heads', { head: '7a'.repeat(32), place: 'a'.repeat(22), at: 1 });
-}
-
-async function newestTime(node: LedgerNode): Promise<number> {
-  const feeds = node.store.feeds(node.self, 'public');
-  const heads = await Promise.all(feeds.map(({ no, seq }) => node.store.entry(no, seq)));
-  return Math.max(...heads.map((entry) => entry?.header.time[0] ?? 0));
-}
-
-const made = (checkpoints: Checkpoints): Promise<CheckpointOutcome> => checkpoints.make(() => undefined);
-const planned = (checkpoints: Checkpoints): Promise<CheckpointOutcome> => checkpoints.plan(() => undefined);
-const heldOf = async (node: LedgerNode, author = node.self): Promise<Checkpoint[]> =>
-  (await Array.fromAsync(node.store.checkpoints(author))).map(({ checkpoint }) => checkpoint);
-async function verified(node: Member): Promise<unknown> {
-  const checkpoints = node.checkpoints();
-  await checkpoints.look();
-  return (await checkpoints.status()).checkpoints.find(({ author }) => author !== node.self)?.verified;
 }
 
 it('is of what is shown, and gives whoever holds the entries the same, however much more there is', async () => {
@@ -156,11 +93,13 @@ it('is not made of a node that has nothing, or whose key is used elsewhere', asy
   const author = await member(nodeOf(1));
   expect(await made(author.checkpoints())).toEqual({ outcome: 'nothing' });
   await edit(author, 'maize-1', { type: 'offer', status: 'active' });
-  expect(await planned(author.checkpoints(0, true))).toMatchObject({
+  expect(await planned(author.checkpoints(0, { isKeyElsewhere: () => true }))).toMatchObject({
     outcome: 'refused',
     why: { code: 'checkpoint-refused' },
   });
-  await expect(made(author.checkpoints(0, true))).rejects.toMatchObject({ code: 'checkpoint-refused' });
+  await expect(made(author.checkpoints(0, { isKeyElsewhere: () => true }))).rejects.toMatchObject({
+    code: 'checkpoint-refused',
+  });
 });
 
 it('is not made where a change that did not know of a later one would be lost, and is when both are covered', async () => {

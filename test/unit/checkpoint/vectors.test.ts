@@ -21,6 +21,7 @@ import {
 import { bodyMatches, decodeEntry } from '../../../protocols/feed/entry.ts';
 import type { FeedState } from '../../../protocols/feed/feed.ts';
 import type { FrontierItem } from '../../../protocols/feed/frontier.ts';
+import { atOnce } from '../../../protocols/ledger/turn.ts';
 import type { Floor } from '../../../protocols/open-dialog/floor.ts';
 import { fromHex, hex } from '../../../protocols/wire/bytes.ts';
 import { decodeCbor } from '../../../protocols/wire/cbor.ts';
@@ -118,7 +119,7 @@ describe('snapshot', () => {
   function built(): { readonly chunks: Chunk[]; readonly sums: SnapshotSums } {
     const chunks: Chunk[] = [];
     const builder = new SnapshotBuilder(snapshot.covers, (chunk) => chunks.push(chunk));
-    for (const floor of floors) builder.add(floor);
+    for (const floor of floors) atOnce(builder.add(floor));
     builder.keep(entry, new Set(snapshot.evidence));
     return { sums: builder.finish(), chunks };
   }
@@ -161,7 +162,7 @@ describe('snapshot', () => {
     expect(other.finish().chunks).not.toBe(snapshot.sums.chunks);
     expect(() => {
       const builder = new SnapshotBuilder([]);
-      for (const floor of floors.toReversed()) builder.add(floor);
+      for (const floor of floors.toReversed()) atOnce(builder.add(floor));
     }).toThrow('out of order');
     expect(chunkOf([plainItem([1]), plainItem([2])]).hash).not.toBe(
       chunkOf([plainItem([2]), plainItem([1])]).hash,
