@@ -77,6 +77,5 @@ function timed(merges: Merges, env: Pick<Env, 'monotonic'>, merged: Emit<number>
       merged.emit(env.monotonic() - started);
       return values;
     },
-    visibleAt: (...what) => merges.visibleAt(...what),
   };
 }

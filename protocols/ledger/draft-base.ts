@@ -1,26 +1,20 @@
-import type { Merges } from '../open-dialog/merger.ts';
 import { actorOf, type ReadOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp } from '../open-dialog/record.ts';
 import { evaluateRecord } from '../open-dialog/rule.ts';
 import { type Collection, collectionOf } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { CommitRecords } from './commit-records.ts';
-import { recordMerging, type Writer } from './drafts.ts';
+import type { Writer } from './drafts.ts';
 import type { RecordOps } from './record-ops.ts';
-import type { Turn } from './turn.ts';
 
 /** What a change follows, for records that hold more than their state does. */
 export class DraftBase {
   readonly #records: CommitRecords;
   readonly #ops: RecordOps;
-  readonly #merges: Merges;
-  readonly #turn: Turn;
 
-  constructor(records: CommitRecords, ops: RecordOps, merges: Merges, turn: Turn) {
+  constructor(records: CommitRecords, ops: RecordOps) {
     this.#records = records;
     this.#ops = ops;
-    this.#merges = merges;
-    this.#turn = turn;
   }
 
   /** Marks the actor of an incoming change as new, where the state cannot tell and its feed holds nothing of the record. */
@@ -33,7 +27,7 @@ export class DraftBase {
       await this.#isNew(read.key, read.collection, placed);
   }
 
-  /** Makes ready what a change of this writer is drafted on. Throws `record-merging` when the record cannot be merged now. */
+  /** Makes ready what a change of this writer is drafted on, whatever the record has: its ops are read one by one. */
   async prepare(key: RecordKey, writer: Writer): Promise<void> {
     const state = this.#records.state(key);
     const collection = collectionOf(key);
@@ -44,12 +38,9 @@ export class DraftBase {
     const ops = await this.#ops.of(key);
     const actor = actorOf(writer.author, writer.epoch, key);
     const members = this.#records.members(state);
-    const evaluation = await ops.answer(evaluateRecord(key, ops.feeds, members, { actor }));
-    const { follows } = evaluation;
-    const input = await ops.answer(evaluation.input());
-    if (input === undefined || follows === undefined) return;
-    const fieldOps = await this.#turn.away(() => this.#merges.visibleAt(key, input, follows));
-    if (fieldOps === undefined) throw recordMerging();
+    const { follows, visibleAt } = await ops.answer(evaluateRecord(key, ops.feeds, members, { actor }));
+    if (follows === undefined) return;
+    const fieldOps = await ops.answer(visibleAt(follows));
     this.#records.open(key, collection, channel).base = { ...follows, fieldOps };
   }
 

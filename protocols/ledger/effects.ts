@@ -80,7 +80,7 @@ export class Effects {
     this.erasing = new Erasing(store, turn);
     this.#records = new CommitRecords(store, turn);
     this.#ops = new RecordOps(store, isEffective, this.erasing, turn);
-    this.#base = new DraftBase(this.#records, this.#ops, merges, turn);
+    this.#base = new DraftBase(this.#records, this.#ops);
     this.#late = new LateChanges(store, turn, wholeOps);
   }
 

@@ -30,7 +30,6 @@ export class MergeGate {
     };
     return {
       merge: (...what) => inTurn(() => merges.merge(...what)),
-      visibleAt: (...what) => inTurn(() => merges.visibleAt(...what)),
       get ms() {
         return spent;
       },

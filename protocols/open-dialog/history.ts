@@ -363,6 +363,12 @@ export class History implements ChangeGraph {
     return { actor, heads: [...heads, yield* this.#hashOf(own)].sort(), seq };
   }
 
+  /** Which changes are seen by who follows these. */
+  *seenFrom(heads: readonly string[]): Generator<void, (change: number) => boolean> {
+    const seen = yield* this.#clocks.seenBy(this.#applied(heads));
+    return (change) => this.#isSeen(change, seen);
+  }
+
   *#hashOf(change: number): Generator<void, string> {
     let passed = 0;
     for (const [hash, no] of this.#byHash) {

@@ -1,18 +1,16 @@
 import type { RecordKey } from '../wire/ids.ts';
-import { type FieldOps, mergeChanges, visibleAt } from './merge.ts';
+import { mergeChanges } from './merge.ts';
 import type { DocumentFloor } from './floor.ts';
 import type { Values } from './record.ts';
-import type { Follows } from './history-types.ts';
 
-/** Which document, and where a change is to be drafted when one is: then the answer is what that change names. */
+/** Which document, and what its changes begin at, where that is not the genesis. */
 export interface MergeQuestion {
   readonly key: RecordKey;
   readonly floor?: DocumentFloor | undefined;
-  readonly at?: Follows;
 }
 
 /**
- * What is sent to a merging worker: the question, then the changes in pieces, then a message that this was all. `id` is returned
+ * What is sent to a merging worker: which document, then its changes in pieces, then a message that this was all. `id` is returned
  * with the answer.
  */
 export type MergeRequest =
@@ -23,11 +21,8 @@ export type MergeRequest =
 /** First that the worker is there; then to each question its answer. */
 export type MergeAnswer =
   | { readonly ready: true }
-  | { readonly id: number; readonly merged: Merged }
+  | { readonly id: number; readonly merged: Values }
   | { readonly id: number; readonly error: string };
-
-/** The values, or what a change names. */
-export type Merged = { readonly values: Values } | { readonly fieldOps: FieldOps };
 
 /** What a merging worker does, on whichever thread: it gathers what it receives, and merges when that is complete. */
 export class MergeQuestions {
@@ -47,15 +42,10 @@ export class MergeQuestions {
     if (asked === undefined) return undefined;
     this.#open.delete(id);
     try {
-      return { id, merged: merged(asked.question, asked.changes) };
+      const { key, floor } = asked.question;
+      return { id, merged: mergeChanges(key, asked.changes, floor) };
     } catch (error) {
       return { id, error: error instanceof Error ? error.message : String(error) };
     }
   }
-}
-
-function merged({ key, at, floor }: MergeQuestion, changes: readonly Uint8Array[]): Merged {
-  return at === undefined
-    ? { values: mergeChanges(key, changes, floor) }
-    : { fieldOps: visibleAt(key, changes, at, floor) };
 }

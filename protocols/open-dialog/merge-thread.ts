@@ -1,10 +1,11 @@
 import { RequestThread, type WorkerEvents, type RequestWorker, type StartWorker } from '../request-thread.ts';
 import { type Env, pause } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
-import type { Merged, MergeQuestion, MergeRequest } from './merge-questions.ts';
+import type { MergeQuestion, MergeRequest } from './merge-questions.ts';
+import type { Values } from './record.ts';
 
 /** What a merging worker answers to a question. */
-export type MergeReply = { readonly merged: Merged } | { readonly error: string };
+export type MergeReply = { readonly merged: Values } | { readonly error: string };
 
 /** A merger on another thread than the one that asks. */
 export type MergeWorker = RequestWorker<MergeRequest>;
@@ -42,7 +43,7 @@ export class MergeThread {
     });
   }
 
-  async ask(question: MergeQuestion, changes: readonly Uint8Array[], deadline: number): Promise<Merged> {
+  async ask(question: MergeQuestion, changes: readonly Uint8Array[], deadline: number): Promise<Values> {
     if (this.#spent++ >= MERGES_PER_WORKER && this.#thread.isIdle) await this.stop();
     const told = await this.#thread.ask(
       deadline,

@@ -7,14 +7,7 @@ import { FlooredChanges } from './floored-changes.ts';
 import { FieldValues } from './field-values.ts';
 import { genesisOf, SCHEMA_FIELD } from './genesis.ts';
 import type { FieldValue, Values } from './record.ts';
-import type { Follows } from './history-types.ts';
 import { collectionOf } from './schema.ts';
-
-/** A change names so many values of a field at once; the next one names more. */
-const VALUES_AT_ONCE = 16;
-
-/** Visible op ids of each field that a change of an actor on some heads names. */
-export type FieldOps = Readonly<Record<string, readonly string[]>>;
 
 /** The result of a document's applied changes, above its floor where it has one: the visible values of each field and their op ids, all of them Automerge's. */
 export function mergeChanges(key: RecordKey, changes: readonly Uint8Array[], floor?: DocumentFloor): Values {
@@ -25,34 +18,13 @@ export function mergeChanges(key: RecordKey, changes: readonly Uint8Array[], flo
   });
 }
 
-/** What is visible at some heads: what an actor's change on them names, its own values first. */
-export function visibleAt(
-  key: RecordKey,
-  changes: readonly Uint8Array[],
-  { actor, heads }: Follows,
-  floor?: DocumentFloor,
-): FieldOps {
-  return withDocument(key, changes, floor, (document, at) => {
-    const fieldOps = Object.create(null) as Record<string, string[]>;
-    for (const [field, values] of fieldsOf(document, at(heads))) {
-      const ops = values.map(({ op }) => op);
-      const isMine = (op: string): boolean => op.endsWith(`@${actor}`);
-      const mine = ops.filter(isMine);
-      const others = ops.filter((op) => !isMine(op)).slice(0, VALUES_AT_ONCE - mine.length);
-      fieldOps[field] = [...mine, ...others];
-    }
-    return fieldOps;
-  });
-}
-
 type Backend = ReturnType<typeof Automerge.getBackend>;
 
-/** `read` is given the document, and what heads are called in it. */
 function withDocument<T>(
   key: RecordKey,
   changes: readonly Uint8Array[],
   floor: DocumentFloor | undefined,
-  read: (document: Backend, at: (heads: readonly string[]) => readonly string[]) => T,
+  read: (document: Backend) => T,
 ): T {
   const collection = collectionOf(key);
   if (collection?.kind !== 'document') throw new TypeError(`${key} is no document`);
@@ -61,7 +33,7 @@ function withDocument<T>(
   let document = Automerge.init<Record<string, unknown>>();
   try {
     [document] = Automerge.applyChanges(document, [genesis.bytes, ...(floored?.changes ?? changes)]);
-    return read(Automerge.getBackend(document), (heads) => floored?.names(heads) ?? heads);
+    return read(Automerge.getBackend(document));
   } finally {
     // wasm memory is not freed by the garbage collector in time.
     Automerge.free(document);
@@ -69,12 +41,11 @@ function withDocument<T>(
 }
 
 /** The values of each field, the winner first. */
-function* fieldsOf(document: Backend, at?: readonly string[]): Generator<[field: string, FieldValue[]]> {
-  const heads = at === undefined ? undefined : [...at];
-  for (const field of document.keys('/', heads)) {
+function* fieldsOf(document: Backend): Generator<[field: string, FieldValue[]]> {
+  for (const field of document.keys('/')) {
     if (field === SCHEMA_FIELD) continue;
     // Automerge returns the winner last.
-    const all = document.getAll('/', field, heads).reverse();
+    const all = document.getAll('/', field).reverse();
     yield [field, all.map(([type, value, op = '']) => ({ op, value: scalarOf(type, value) }))];
   }
 }

@@ -1,11 +1,9 @@
 import type { Env, Timer } from '../env.ts';
 import { errorCode } from '../errors.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import type { FieldOps } from './merge.ts';
-import type { Merged, MergeQuestion } from './merge-questions.ts';
+import type { MergeQuestion } from './merge-questions.ts';
 import { MergeThread, type StartMergeWorker } from './merge-thread.ts';
 import type { Unmerged, Values } from './record.ts';
-import type { Follows } from './history-types.ts';
 import type { MergeInput } from './rule.ts';
 
 /** Alarms of the merging worker; `merge-outstanding` means that a record has waited through several attempts. */
@@ -18,8 +16,6 @@ export type MergeAlarm = {
 export interface Merges {
   /** The values of a document, or why they are not there yet: then `Merger.onDue` says when to ask again. */
   merge(key: RecordKey, input: MergeInput): Promise<Values | Unmerged>;
-  /** What a change on some heads names; undefined when that is not known now. */
-  visibleAt(key: RecordKey, input: MergeInput, at: Follows): Promise<FieldOps | undefined>;
 }
 
 export interface Merger extends Merges {
@@ -148,11 +144,6 @@ class Mergers implements Merger {
     return known.reason ?? 'in-progress';
   }
 
-  async visibleAt(key: RecordKey, input: MergeInput, at: Follows): Promise<FieldOps | undefined> {
-    const merged = await this.#quickly({ key, at, floor: input.floor }, input);
-    return typeof merged === 'object' && 'fieldOps' in merged ? merged.fieldOps : undefined;
-  }
-
   onDue(listener: (key: RecordKey) => void): void {
     this.#listeners.push(listener);
   }
@@ -172,7 +163,7 @@ class Mergers implements Merger {
   async #first(key: RecordKey, input: MergeInput, since?: number): Promise<Values | Unmerged> {
     const quick = this.#quickly({ key, floor: input.floor }, input);
     const merged = this.#listeners.length === 0 ? await quick : await this.#soon(quick);
-    if (merged !== undefined && typeof merged === 'object') return valuesOf(merged);
+    if (merged !== undefined && typeof merged === 'object') return merged;
     if (this.#listeners.length === 0) return merged ?? 'failed';
     const known = this.#remember(key, since);
     if (merged === undefined) void this.#lateOne(key, input, known, quick);
@@ -187,14 +178,14 @@ class Mergers implements Merger {
     key: RecordKey,
     input: MergeInput,
     known: Heavy,
-    quick: Promise<Merged | Unmerged>,
+    quick: Promise<Values | Unmerged>,
   ): Promise<void> {
     known.isPaused = true;
     this.#late++;
     const merged = await quick;
     this.#late--;
     known.isPaused = false;
-    if (typeof merged === 'object') known.done = { id: input.id, values: valuesOf(merged) };
+    if (typeof merged === 'object') known.done = { id: input.id, values: merged };
     else known.reason = merged;
     this.#due(key);
     if (this.#late > 0) return;
@@ -222,7 +213,7 @@ class Mergers implements Merger {
   }
 
   /** A worker that dies may have been ended by somebody, or by its neighbour's record: it is tried once more, the time is not. */
-  async #quickly(question: MergeQuestion, { changes }: MergeInput): Promise<Merged | Unmerged> {
+  async #quickly(question: MergeQuestion, { changes }: MergeInput): Promise<Values | Unmerged> {
     for (let tries = 0; tries < 2 && !this.#stopped; tries++) {
       try {
         return await this.#quick.ask(question, changes, this.#times.quickMs);
@@ -246,7 +237,7 @@ class Mergers implements Merger {
     const started = this.#env.monotonic();
     const time = Math.min(this.#times.patientMs * 4 ** heavy.attempts, MOST.patientMs);
     try {
-      heavy.done = { id, values: valuesOf(await this.#patient.ask(question, changes, time)) };
+      heavy.done = { id, values: await this.#patient.ask(question, changes, time) };
       heavy.attempts = 0;
       delete heavy.reason;
       heavy.isLong = this.#env.monotonic() - started > this.#times.quickMs;
@@ -309,9 +300,4 @@ class Mergers implements Merger {
     if (!this.#stopped) this.#onAlarm({ kind: isSlow ? 'merge-deadline' : 'merge-failed', key });
     return isSlow ? 'deadline' : 'failed';
   }
-}
-
-function valuesOf(merged: Merged): Values {
-  if ('values' in merged) return merged.values;
-  throw new TypeError('a worker answered another question');
 }

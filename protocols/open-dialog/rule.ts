@@ -11,6 +11,7 @@ import { opIdText } from './op-id.ts';
 import { hashInPieces } from './pieces.ts';
 import { readOp } from './read-op.ts';
 import type { FieldValue, Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
+import { type FieldOps, VisibleWrites } from './visible-writes.ts';
 import { type Asking, type FeedOps, paused, RecordWalk } from './record-walk.ts';
 
 /** The result of the written rule alone for a record; nothing of it waits for Automerge. */
@@ -19,6 +20,8 @@ export interface Evaluation extends Outcome {
   readonly verdicts: readonly Verdict[];
   /** What Automerge merges; undefined when no change is applied. */
   readonly input: MergeInput | undefined;
+  /** What a change of the actor that was named names. */
+  readonly visible: FieldOps | undefined;
   /** What a history that begins here is upon. */
   readonly floor: Floor | typeof TOO_MANY_HEADS | undefined;
 }
@@ -45,6 +48,8 @@ export interface RecordEvaluation extends Outcome {
   readonly sizeOf: (at: number) => number;
   /** What Automerge merges, read again. */
   readonly input: () => Asking<MergeInput | undefined>;
+  /** What a change names that follows this: all is read again, and none kept. */
+  readonly visibleAt: (at: Follows) => Asking<FieldOps>;
   /** What a history that begins here is upon; undefined where nothing is applied. */
   readonly floor: () => Asking<Floor | typeof TOO_MANY_HEADS | undefined>;
 }
@@ -95,6 +100,7 @@ export function* evaluateRecord(
     *input() {
       return hasChanges ? yield* mergeInput(history, heads, floor) : undefined;
     },
+    visibleAt: (at) => visibleAt(history, floor, at),
     floor: () => floorOf(walk, outline, heads),
   };
 }
@@ -122,6 +128,19 @@ function* mergeInput(
   const id = yield* paused(hashInPieces(heads));
   if (floor?.kind !== 'document') return { changes, id };
   return { changes, floor, id: `${id} ${sha256Hex(JSON.stringify(floor.values))}` };
+}
+
+/** Each change that they have seen is read again, one after another. Whoever follows anything above a floor follows that, too. */
+function* visibleAt(history: History, floor: Floor | undefined, { actor, heads }: Follows): Asking<FieldOps> {
+  const writes = new VisibleWrites(floor?.kind === 'document' ? floor.values : []);
+  const isSeen = yield* paused(history.seenFrom(heads));
+  for (let change = 0; change < history.length; change++) {
+    const placed = yield isSeen(change) ? history.at(change) : undefined;
+    const read = placed && readOp(placed);
+    if (read === undefined || 'problem' in read || read.reading.kind !== 'change') continue;
+    writes.apply(read.reading.change);
+  }
+  return yield* paused(writes.namedBy(actor));
 }
 
 function* floorOf(
@@ -165,7 +184,8 @@ export function* evaluate(
   }
   const input = yield* answered(evaluation.input(), at);
   const floor = how.tellsFloor === true ? yield* answered(evaluation.floor(), at) : undefined;
-  return { verdicts, outline, values, input, follows, floor };
+  const visible = follows === undefined ? undefined : yield* answered(evaluation.visibleAt(follows), at);
+  return { verdicts, outline, values, input, follows, visible, floor };
 }
 
 /** The values of what no applied change has replaced: those of Automerge, without a document. */

@@ -3,7 +3,7 @@ import { frontierOf } from '../../protocols/feed/frontier.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
 import type { Alarm, Ledger, Received } from '../../protocols/ledger/types.ts';
 import type { Merges } from '../../protocols/open-dialog/merger.ts';
-import { mergeChanges, visibleAt } from '../../protocols/open-dialog/merge.ts';
+import { mergeChanges } from '../../protocols/open-dialog/merge.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
@@ -22,7 +22,6 @@ export const NET = 'sim';
 /** Automerge itself, without a worker. */
 const inline: Merges = {
   merge: async (key, { changes, floor }) => mergeChanges(key, changes, floor),
-  visibleAt: async (key, { changes, floor }, at) => visibleAt(key, changes, at, floor),
 };
 
 /** Everything about what a replica holds that must not depend on how it came. */

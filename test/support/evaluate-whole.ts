@@ -1,5 +1,5 @@
 import type { RecordKey } from '../../protocols/wire/ids.ts';
-import { mergeChanges, visibleAt } from '../../protocols/open-dialog/merge.ts';
+import { mergeChanges } from '../../protocols/open-dialog/merge.ts';
 import type {
   DraftBase,
   Membership,
@@ -9,6 +9,8 @@ import type {
 } from '../../protocols/open-dialog/record.ts';
 import type { Floor } from '../../protocols/open-dialog/floor.ts';
 import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
+import type { FieldOps } from '../../protocols/open-dialog/visible-writes.ts';
+import type { Follows } from '../../protocols/open-dialog/history-types.ts';
 import { withValues } from '../../protocols/open-dialog/values.ts';
 
 /** The verdict on every op of a record, and the state they give together. */
@@ -20,6 +22,9 @@ export interface WholeEvaluation {
   readonly base: DraftBase | undefined;
   /** The counting changes, every one after those it depends on: what Automerge merges. */
   readonly changes: readonly Uint8Array[];
+  /** Where an actor was named: what its next change follows, and the writes that it names. */
+  readonly follows: Follows | undefined;
+  readonly visible: FieldOps | undefined;
 }
 
 /**
@@ -32,13 +37,16 @@ export function evaluateWhole(
   actor?: string,
   floor?: Floor,
 ): WholeEvaluation {
-  const { verdicts, outline, input, follows } = runAll(evaluate(key, ops, channelMembers, { actor, floor }));
-  if (input === undefined) return { verdicts, state: outline, base: undefined, changes: [] };
+  const { verdicts, outline, input, follows, visible } = runAll(
+    evaluate(key, ops, channelMembers, { actor, floor }),
+  );
+  if (input === undefined)
+    return { verdicts, state: outline, base: undefined, changes: [], follows, visible };
   const { changes } = input;
   const state = withValues(outline, mergeChanges(key, changes, input.floor));
   const base =
-    follows === undefined || state.rest === undefined
+    follows === undefined || visible === undefined || state.rest === undefined
       ? undefined
-      : { ...follows, fieldOps: visibleAt(key, changes, follows, input.floor) };
-  return { verdicts, state, base, changes };
+      : { ...follows, fieldOps: visible };
+  return { verdicts, state, base, changes, follows, visible };
 }

@@ -70,8 +70,9 @@ export class FlooredWorld {
     return this.made.at(-1) ?? NOTHING_MADE;
   }
 
-  evaluate(ops: Iterable<PlacedOp>, { floor }: Made): Evaluation {
-    return runAll(evaluate(this.key, [...ops], undefined, { floor, merged: 0, tellsFloor: true }));
+  /** For `actor` it tells what its next change follows and names. */
+  evaluate(ops: Iterable<PlacedOp>, { floor }: Made, actor?: string): Evaluation {
+    return runAll(evaluate(this.key, [...ops], undefined, { actor, floor, merged: 0, tellsFloor: true }));
   }
 
   /** `share`: how much of what it has not seen a pen sees before it writes. */

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { digestElement } from '../../../protocols/digest/element.ts';
+import { decodeChange } from '../../../protocols/open-dialog/change.ts';
 import { applyFast } from '../../../protocols/open-dialog/fast-path.ts';
 import type { Floor } from '../../../protocols/open-dialog/floor.ts';
 import { genesisOf } from '../../../protocols/open-dialog/genesis.ts';
 import { isWithinState } from '../../../protocols/open-dialog/late-change.ts';
-import { mergeChanges, visibleAt } from '../../../protocols/open-dialog/merge.ts';
+import { mergeChanges } from '../../../protocols/open-dialog/merge.ts';
 import { readOp } from '../../../protocols/open-dialog/read-op.ts';
 import {
   openState,
@@ -16,6 +17,7 @@ import {
 import type { Evaluation } from '../../../protocols/open-dialog/rule.ts';
 import { COLLECTIONS } from '../../../protocols/open-dialog/schema.ts';
 import { withValues } from '../../../protocols/open-dialog/values.ts';
+import { automergeVisible, namedBy } from '../../support/automerge-visible.ts';
 import { FlooredWorld, isBelow, isCovered, NOTHING_MADE } from '../../support/floored-world.ts';
 import { modelOf } from '../../support/floor-model.ts';
 import { seededRandom } from '../../support/random.ts';
@@ -117,7 +119,7 @@ test('what counts above a floor, and what it amounts to, is what a model says th
 }, 240_000);
 
 test('above a floor, op by op in any order is the evaluation of everything, and its values are those of Automerge', () => {
-  const seen = { fast: 0, slow: 0, merged: 0, ended: 0, erased: 0 };
+  const seen = { fast: 0, slow: 0, merged: 0, named: 0, ended: 0, erased: 0 };
   for (let i = 0; i < COUNT; i++) {
     const at = `COUNT=1 SEED=${SEED + i}`;
     const random = seededRandom(SEED + i);
@@ -148,9 +150,14 @@ test('above a floor, op by op in any order is the evaluation of everything, and 
     if (state.erased === true) seen.erased++;
     if (input === undefined) continue;
     same(mergeChanges(world.key, input.changes, input.floor), values, at);
-    // What a change of somebody new names, upon all heads.
-    const follows = { actor: 'f'.repeat(32), heads: state.heads, seq: 0 };
-    same(visibleAt(world.key, input.changes, follows, input.floor), values?.fieldOps, at);
+    // What the next change names of somebody new, and of each who has written above the floor.
+    const actors = input.changes.map((bytes) => decodeChange(bytes).actor);
+    for (const actor of new Set(['f'.repeat(32), ...actors])) {
+      const { follows, visible } = world.evaluate(taken, made, actor);
+      const named = namedBy(actor, automergeVisible(LISTINGS, input, follows?.heads ?? []));
+      same(visible, named, `${at}, ${actor}`);
+      seen.named++;
+    }
     seen.merged++;
   }
   console.info(`from seed ${SEED}: ${JSON.stringify(seen)}`);
