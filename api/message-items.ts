@@ -45,6 +45,6 @@ async function uploadOf(
   { name, data }: NonNullable<Sent['file']>,
   { userId }: Principal,
 ): Promise<AttachmentRef> {
-  const stored = await attachments.upload(fileBytes(data), userId);
+  const stored = await attachments.upload(fileBytes(data), userId, { isNamed: true });
   return { ...stored, name: attachmentName(name ?? undefined) };
 }

@@ -4,7 +4,7 @@ import { isProven } from '../protocols/feed/erasure.ts';
 import { erasuresAt } from '../protocols/ledger/erasing.ts';
 import { soleTurn } from '../protocols/ledger/turn.ts';
 import { readOp } from '../protocols/open-dialog/read-op.ts';
-import { damagedAttachments } from '../storage/attachment-table.ts';
+import { type AttachmentFault, attachmentFaults } from '../storage/attachment-check.ts';
 import type { Database } from '../storage/database.ts';
 import { Digests } from '../storage/digests.ts';
 import { indexKeys } from '../storage/indexes.ts';
@@ -97,12 +97,18 @@ async function checkValues(
   }
 }
 
-/** Bytes that are not those of their hash, under a checksum that holds. */
+const FAULTS: Readonly<Record<AttachmentFault, string>> = {
+  damaged: 'is not what its hash says',
+  missing: 'is held, and its bytes are not there',
+  surplus: 'is there, and nothing says why it is held',
+};
+
+/** Bytes that are not those of their hash, under a checksum that holds; rows without the other one that belongs to them. */
 async function checkAttachments(db: Database, problems: Problem[]): Promise<void> {
-  for await (const key of damagedAttachments(db))
+  for await (const { sha256, kind } of attachmentFaults(db))
     problems.push({
-      code: 'attachment-damaged',
-      message: `the attachment ${key.slice(-64)} is not what its hash says; run: agrinet scrub`,
+      code: `attachment-${kind}`,
+      message: `the attachment ${sha256} ${FAULTS[kind]}; run: agrinet scrub`,
     });
 }
 

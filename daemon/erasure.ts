@@ -29,6 +29,8 @@ export interface ErasureParts {
   readonly events: Pick<EventLog, 'forget'>;
   readonly search: Pick<SearchIndex, 'sweep'>;
   readonly now: () => number;
+  /** For what cannot be undone: a clock that was wrong for a minute drops nothing. */
+  readonly cautious: () => number;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -104,7 +106,7 @@ export class Erasures implements ErasurePort {
   }
 
   async #clear(): Promise<void> {
-    const { db, store, events, search, now, warn } = this.#parts;
+    const { db, store, events, search, cautious, warn } = this.#parts;
     this.#queued = false;
     try {
       const taken = [...this.#fresh];
@@ -115,7 +117,7 @@ export class Erasures implements ErasurePort {
       await events.forget(records.map(publicIdOf));
       const owners = new Set(records.flatMap(ownerOfListing));
       if (owners.size > 0) await search.sweep([...owners]);
-      if (records.length > 0) await store.attachments.collect(this.#self, now());
+      if (records.length > 0) await store.attachments.collect(this.#self, cautious());
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
     } catch (error) {
       warn('erased content is still on the disk; it is cleared when writing resumes, or at the next start', {

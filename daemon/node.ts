@@ -74,7 +74,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
 
   const registered = { sources, audited, market, reach, replicationStatus, listening, tls };
   const registration = parts.add(defineRegistration(node, registered));
-  const attachments = parts.add(defineAttachments(node, { reader, registration }));
+  const attachments = parts.add(defineAttachments(node, { reader, registration, closing: closing.signal }));
   const exchanged = { reader, sources, jobs, registration, reach, reliability, scrub, replicationStatus };
   const exchange = parts.add(defineExchange(node, exchanged));
   const forget = parts.add(defineForget(node, { sources, reader, search, audited }));

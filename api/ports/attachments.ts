@@ -7,9 +7,16 @@ export type StoredAttachment = Pick<AttachmentRef, 'sha256' | 'type' | 'size'>;
 
 /** Attachments of this node and, on demand, of others. */
 export interface AttachmentsPort {
-  /** Keeps bytes of a user, or of the operator without one; on the disk when it resolves. Throws `attachments-full`, `disk-full`. */
-  upload(bytes: Uint8Array, userId: string | undefined): Promise<StoredAttachment>;
-  /** An upload that this user may name, the operator any; undefined for all else. */
+  /**
+   * Keeps bytes of a user, or of the operator without one; on the disk when it resolves. `isNamed`: in the same request, so that nothing waits
+   * for another. Throws `attachments-full`, `disk-full`.
+   */
+  upload(
+    bytes: Uint8Array,
+    userId: string | undefined,
+    { isNamed }: { readonly isNamed: boolean },
+  ): Promise<StoredAttachment>;
+  /** An upload that this user may name, the operator any, and is about to; undefined for all else. */
   uploaded(
     sha256: string,
     caller: { readonly user?: string | undefined; readonly operator: boolean },

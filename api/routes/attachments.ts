@@ -85,7 +85,7 @@ export function attachmentRoutes(node: AttachmentNode) {
         name ??= file.name;
         bytes = new Uint8Array(await file.arrayBuffer());
       } else bytes = await bodyBytes(c, node.env, ATTACHMENT_LIMITS.attachmentBytes);
-      const stored = await node.attachments.upload(bytes, userId);
+      const stored = await node.attachments.upload(bytes, userId, { isNamed: false });
       return c.json({ ...stored, name: attachmentName(name) }, 201);
     })
     .openapi(read, async (c) => {
@@ -94,7 +94,8 @@ export function attachmentRoutes(node: AttachmentNode) {
       const ref = isLive(state) ? attachmentsOf(state).find((each) => each.sha256 === sha256) : undefined;
       if (!isLive(state) || ref === undefined || !(await maySee(node, state, c.get('principal'))))
         throw new AgrinetError('not-found', 'Not found');
-      const isPublic = state.channel === 'public';
+      // With PUBLIC_READS=off only holders of a key get here, and a cache that is shared would give it to all.
+      const isPublic = state.channel === 'public' && c.get('principal').id === 'anonymous';
       const headers = {
         etag: `"${sha256}"`,
         'cache-control': `${isPublic ? 'public' : 'private'}, ${CACHED}`,
@@ -104,7 +105,9 @@ export function attachmentRoutes(node: AttachmentNode) {
       if (c.req.header('if-none-match')?.includes(headers.etag) === true)
         return new Response(null, { status: 304, headers });
       const bytes = await node.attachments.read(state, sha256);
-      return new Response(Buffer.from(bytes), { headers: { ...headers, ...shownAs(bytes, ref.name) } });
+      return new Response(Buffer.from(bytes), {
+        headers: { ...headers, ...shownAs(bytes, attachmentName(ref.name)) },
+      });
     });
 }
 

@@ -1,5 +1,4 @@
 import type { AttachmentsPort, StoredAttachment } from '../../api/ports/attachments.ts';
-import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { ATTACHMENT_LIMITS, attachmentsOf } from '../../protocols/market/attachment.ts';
 import { attachmentType } from '../../protocols/market/attachment-type.ts';
@@ -19,7 +18,8 @@ export const UPLOAD_LIMITS = {
 
 export interface AttachmentsParts {
   readonly self: PeerId;
-  readonly env: Pick<Env, 'now'>;
+  /** For what cannot be undone: what comes now is dropped by this clock. */
+  readonly cautious: () => number;
   readonly table: AttachmentTable;
   readonly fetches: Pick<Fetches, 'get'>;
   readonly record: (key: RecordKey) => Promise<RecordState | undefined>;
@@ -41,38 +41,38 @@ export class Attachments implements AttachmentsPort {
     this.#parts = parts;
   }
 
-  upload(bytes: Uint8Array, userId: string | undefined): Promise<StoredAttachment> {
+  upload(
+    bytes: Uint8Array,
+    userId: string | undefined,
+    { isNamed }: Parameters<AttachmentsPort['upload']>[2],
+  ): Promise<StoredAttachment> {
     checkSize(bytes);
     return this.#uploads.run(async () => {
-      const { self, env, table, refusal } = this.#parts;
+      const { self, cautious, table, refusal } = this.#parts;
       const refused = refusal();
       if (refused !== undefined) throw refused;
       const sha256 = sha256Hex(bytes);
       if ((await table.upload(sha256)) === undefined) await this.#checkRoom(self, bytes.length);
       if (
         userId !== undefined &&
-        (await table.unnamed(userId, self, UPLOAD_LIMITS.unnamed)) >= UPLOAD_LIMITS.unnamed
+        (await table.unnamed(userId, self, UPLOAD_LIMITS.unnamed, sha256)) >= UPLOAD_LIMITS.unnamed
       )
         throw new AgrinetError(
           'attachments-full',
           `${UPLOAD_LIMITS.unnamed} uploads of this user are not used in any listing or message yet; use them, or wait a day until they are deleted`,
         );
-      await table.keepUpload(sha256, bytes, self, userId ?? '', env.now());
+      const upload = { sha256, bytes, self, user: userId ?? '', isUsed: isNamed };
+      await table.keepUpload(upload, cautious());
       return { sha256, type: attachmentType(bytes), size: bytes.length };
     });
   }
 
   async uploaded(
     sha256: string,
-    { user, operator }: Parameters<AttachmentsPort['uploaded']>[1],
+    caller: Parameters<AttachmentsPort['uploaded']>[1],
   ): Promise<StoredAttachment | undefined> {
     const { table } = this.#parts;
-    const holding = await table.upload(sha256);
-    if (
-      holding === undefined ||
-      !(operator || (user !== undefined && holding.users?.includes(user) === true))
-    )
-      return undefined;
+    if (!(await table.claim(sha256, caller))) return undefined;
     const bytes = await table.bytes(sha256);
     return bytes && { sha256, type: attachmentType(bytes), size: bytes.length };
   }
@@ -82,14 +82,14 @@ export class Attachments implements AttachmentsPort {
     const owner = ownerOf(key);
     const held = await this.#held(state, owner, sha256);
     if (held !== undefined) return held;
-    const { self, env, table, fetches, refusal, log } = this.#parts;
+    const { self, cautious, table, fetches, refusal, log } = this.#parts;
     const known = attachmentsOf(state).find((ref) => ref.sha256 === sha256);
     if (owner !== self) await this.#checkRoom(owner, known?.size ?? ATTACHMENT_LIMITS.attachmentBytes);
     const bytes = await fetches.get({ record: key, sha256, owner, channel });
     if (refusal() !== undefined) return bytes;
     try {
-      if (owner === self) await table.keepUpload(sha256, bytes, self, '', env.now());
-      else await table.keepFetched(sha256, bytes, { author: owner, channel }, env.now());
+      if (owner === self) await table.keepOwn(sha256, bytes, self, cautious());
+      else await table.keepFetched(sha256, bytes, { author: owner, channel }, cautious());
     } catch (error) {
       // Whoever asked gets it all the same; the next one has it fetched again.
       log('an attachment was fetched and could not be kept', { err: error, sha256 });

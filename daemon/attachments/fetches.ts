@@ -31,6 +31,8 @@ export interface Wanted extends AttachmentRequest {
 
 export interface FetchParts extends FailureParts {
   readonly env: Pick<Env, 'deadline' | 'monotonic'>;
+  /** Aborted when the node begins to stop: requests that wait for a fetch would keep it from that. */
+  readonly closing: AbortSignal;
   /** Peers who may hold what a channel’s records name, and are to be asked, the best first. */
   readonly holders: (wanted: Wanted) => readonly string[];
   /** What a peer gives, over whatever way there is; undefined when it has nothing to give. */
@@ -41,16 +43,19 @@ export interface FetchParts extends FailureParts {
 export class Fetches {
   readonly #parts: FetchParts;
   readonly #stopping = new AbortController();
+  readonly #ending: AbortSignal;
   readonly #flights = new Map<string, { readonly owner: PeerId; readonly bytes: Promise<Uint8Array> }>();
   readonly #failed = new LRUCache<string, number>(atMost(FETCH_LIMITS.failed));
 
   constructor(parts: FetchParts) {
     this.#parts = parts;
+    this.#ending = AbortSignal.any([this.#stopping.signal, parts.closing]);
   }
 
   /** Throws `attachment-unavailable`, and `busy` when as many are under way as may be. */
   get(wanted: Wanted): Promise<Uint8Array> {
-    const name = `${wanted.sha256} ${wanted.channel}`;
+    // By record: whoever lists somebody else’s picture is asked about its own listing, and its answer says nothing of the other.
+    const name = `${wanted.sha256} ${wanted.record}`;
     const known = this.#flights.get(name);
     if (known !== undefined) return known.bytes;
     const now = this.#parts.env.monotonic();
@@ -78,7 +83,7 @@ export class Fetches {
 
   async #fetch(wanted: Wanted): Promise<Uint8Array> {
     const { env, holders, ask, offences, now } = this.#parts;
-    const signal = AbortSignal.any([this.#stopping.signal, env.deadline(FETCH_LIMITS.fetchMs)]);
+    const signal = AbortSignal.any([this.#ending, env.deadline(FETCH_LIMITS.fetchMs)]);
     const peers = holders(wanted).filter((peer) => !offences.isOut(peer, now()));
     for (const peer of peers.slice(0, FETCH_LIMITS.peers)) {
       if (signal.aborted) break;
@@ -88,8 +93,7 @@ export class Fetches {
         if (sha256Hex(bytes) === wanted.sha256) return bytes;
         throw new AgrinetError('attachment-differs', 'what a peer gave for an attachment has another hash');
       } catch (error) {
-        if (!this.#stopping.signal.aborted)
-          peerFailed(this.#parts, peer, errorCode(error), privacyOf(wanted.channel));
+        if (!this.#ending.aborted) peerFailed(this.#parts, peer, errorCode(error), privacyOf(wanted.channel));
       }
     }
     throw unavailable();

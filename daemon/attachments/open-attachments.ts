@@ -30,6 +30,8 @@ export type AttachmentsNode = Pick<
 export interface AttachmentsComponents {
   readonly reader: Face<Reader>;
   readonly registration: Face<Pick<Registration, 'renewCertificate'>>;
+  /** Aborted when the node begins to stop. */
+  readonly closing: AbortSignal;
 }
 
 /** Attachments and what fetches them, as the first request for one opens them. */
@@ -40,15 +42,15 @@ export interface OpenAttachments {
 
 export function openAttachments(
   node: AttachmentsNode,
-  { reader, registration }: AttachmentsComponents,
+  { reader, registration, closing }: AttachmentsComponents,
   failures: FailureParts,
   protocol: AttachmentProtocol,
 ): OpenAttachments {
-  const { identity, env, store, mayHold, logger, refusal } = node;
-  const fetches = fetchesOf(node, failures, protocol, registration);
+  const { identity, clock, store, mayHold, logger, refusal } = node;
+  const fetches = fetchesOf(node, { ...failures, closing }, protocol, registration);
   const attachments = new Attachments({
     self: identity.peerId,
-    env,
+    cautious: clock.cautious,
     table: store.attachments,
     fetches,
     record: (key) => reader.face.get(key),
@@ -62,13 +64,13 @@ export function openAttachments(
 
 function fetchesOf(
   node: AttachmentsNode,
-  failures: FailureParts,
+  common: FailureParts & Pick<AttachmentsComponents, 'closing'>,
   streams: AttachmentProtocol,
   registration: AttachmentsComponents['registration'],
 ): Fetches {
   const { env, host, registry, fetch } = node;
   return new Fetches({
-    ...failures,
+    ...common,
     env,
     holders: (wanted) => holders(node, wanted),
     ask: askPeer({

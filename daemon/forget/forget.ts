@@ -33,6 +33,8 @@ export interface ForgetParts extends EvidenceParts {
   readonly onForgotten: (forgotten: Forgotten) => Promise<void>;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly now: () => number;
+  /** For what cannot be undone: a clock that was wrong for a minute drops nothing. */
+  readonly cautious: () => number;
 }
 
 /** What would be removed, as far as the author's feeds reached when they were examined. */
@@ -152,7 +154,7 @@ export class Forget implements ForgetPort {
   }
 
   async #finish(author: string, onProgress: Progress): Promise<void> {
-    const { self, db, store, ledger, events, search, now } = this.#parts;
+    const { self, db, store, ledger, events, search, cautious } = this.#parts;
     const gaps = store.gaps.all().filter((gap) => gap.author === author);
     const total = gaps.reduce((sum, { seq }) => sum + seq, 0);
     let done = 0;
@@ -162,7 +164,7 @@ export class Forget implements ForgetPort {
     // First what may still be written, then what is.
     await events.forget([`${author}.`]);
     await search.sweep([author]);
-    await store.attachments.collect(self, now());
+    await store.attachments.collect(self, cautious());
     for (const peer of new Set(gaps.map((gap) => gap.author))) await purgeGone(db, peer);
     await compactForgotten(db, gaps, (n, of) => onProgress(total + n, total + of));
     await store.forgotten();

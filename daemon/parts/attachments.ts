@@ -1,4 +1,5 @@
 import type { AttachmentsPort } from '../../api/ports/attachments.ts';
+import type { Env, Timer } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { Lazy } from '../../protocols/lazy.ts';
 import {
@@ -7,7 +8,7 @@ import {
   createAttachmentProtocol,
 } from '../../protocols/mycelium/attachment-protocol.ts';
 import { type FailureParts, peerFailed } from '../../protocols/mycelium/pull-event.ts';
-import { Collector } from '../attachments/collector.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type {
   AttachmentsComponents,
   AttachmentsNode,
@@ -36,12 +37,12 @@ export function defineAttachments(
     });
     const attachments = async (): Promise<OpenAttachments['attachments']> => (await opened.get()).attachments;
     const collector = new Collector({
-      collect: () => table.collect(identity.peerId, env.now()),
+      collect: () => table.collect(identity.peerId, clock.cautious()),
       env,
       log: (message, fields) => logger.warn(fields, message),
     });
     hooks.committed.on('attachments', ({ changes }) => {
-      if (table.leaves(changes)) collector.wake();
+      if (table.committed(changes)) collector.wake();
     });
     hooks.recovered.on('attachments', () => collector.wake());
     host.onConnection(({ remotePeer }) => {
@@ -79,4 +80,57 @@ function protocolOf(
     onFailure: (peer, error) => peerFailed(failures, peer, errorCode(error), { private: true }),
   };
   return createAttachmentProtocol(parts, settings.myceliumNetwork);
+}
+
+interface CollectorParts {
+  /** Drops what is due; resolves with whether some is left that a request under way names. */
+  readonly collect: () => Promise<boolean>;
+  readonly env: Pick<Env, 'after'>;
+  readonly log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** Between two looks at uploads that nobody has named in time, milliseconds: they have had a day. */
+const EVERY_MS = 60 * 60_000;
+/** Until what a request under way named is looked at again, milliseconds: it is over by then. */
+const AGAIN_MS = 90_000;
+
+/** Drops attachments that nothing names: soon after a commit says so, and once an hour those that nobody has named in time. */
+class Collector {
+  readonly #parts: CollectorParts;
+  readonly #queue = new SerialQueue();
+  #isAsked = false;
+  #isStopped = false;
+  #timer: Timer | undefined;
+
+  constructor(parts: CollectorParts) {
+    this.#parts = parts;
+  }
+
+  /** Never throws; what fails is done again when writing goes on, or an hour later. */
+  wake(): void {
+    if (this.#isAsked || this.#isStopped) return;
+    this.#isAsked = true;
+    void this.#queue
+      .run(async () => {
+        this.#isAsked = false;
+        if (await this.#parts.collect()) this.#next(AGAIN_MS);
+      })
+      .catch((error: unknown) => {
+        if (!this.#isStopped)
+          this.#parts.log('attachments that nothing names are kept until writing goes on', { err: error });
+      });
+    this.#next(EVERY_MS);
+  }
+
+  #next(ms: number): void {
+    if (this.#isStopped) return;
+    this.#timer?.cancel();
+    this.#timer = this.#parts.env.after(ms, () => this.wake());
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    await this.#queue.idle();
+  }
 }

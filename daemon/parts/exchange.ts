@@ -155,6 +155,7 @@ export function defineForget(
       },
       log: (message, fields) => logger.error(fields, message),
       now: clock.now,
+      cautious: clock.cautious,
     });
     return { face: forget, stop: () => forget.stop() };
   });

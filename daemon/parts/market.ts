@@ -168,6 +168,7 @@ function defineErasures(lower: MarketNode, { audited, search }: MarketComponents
       events,
       search: search.face.index,
       now: clock.now,
+      cautious: clock.cautious,
       warn,
     });
     hooks.committed.on('erasures', ({ erased }) => erasures.committed(erased ?? []));

@@ -32,17 +32,24 @@ export function defineReach(
 
 /** Reads everything that is held, repeatedly, and recreates what is damaged. */
 export function defineScrub(
-  node: Pick<Node, 'identity' | 'db' | 'store' | 'merges' | 'ledger' | 'hooks' | 'alarms' | 'env' | 'logger'>,
+  node: Pick<
+    Node,
+    'identity' | 'clock' | 'db' | 'store' | 'merges' | 'ledger' | 'hooks' | 'alarms' | 'env' | 'logger'
+  >,
   search: Face<Search>,
 ) {
   return definePart<Scrub>('scrub', () => {
-    const { identity, db, store, merges, ledger, hooks, alarms, env, logger } = node;
+    const { identity, clock, db, store, merges, ledger, hooks, alarms, env, logger } = node;
     const scrub = new Scrub({
       db,
       store,
       merges,
       search: search.face.index,
-      checkAttachments: (wrong, pace) => store.attachments.check(identity.peerId, env.now(), wrong, pace),
+      async checkAttachments(wrong, pace) {
+        const { checkAttachments } = await import('../../storage/attachment-check.ts');
+        const parts = { db, table: store.attachments, self: identity.peerId, now: clock.cautious };
+        await checkAttachments(parts, wrong, pace);
+      },
       alone: (work) => ledger.alone(work),
       onRepaired: hooks.repaired.emit,
       onWrong: ({ table }, repaired) =>

@@ -33,7 +33,7 @@ export interface ScrubParts {
   readonly search?: Pick<SearchIndex, 'check'>;
   /** Looks at every attachment, and drops what is damaged or named by nothing. Where there is none, as in tests of the rest, it is not looked at. */
   readonly checkAttachments?: (
-    wrong: (key: string, kind: 'damaged' | 'surplus') => void,
+    wrong: (key: string, kind: Wrong['kind']) => void,
     pace: () => Promise<void>,
   ) => Promise<void>;
   /** Runs work between two commits. */
@@ -160,22 +160,26 @@ export class Scrub {
     const { env } = this.#parts;
     const found = (wrong: Wrong, repaired: boolean): void => this.#found(wrong, repaired);
     const pass = (this.#pass ??= newPass(env.now()));
+    const pace = async (): Promise<void> => {
+      await walk.pace();
+      if (walk.signal.aborted) throw stopped();
+    };
     for (const phase of PHASES.slice(PHASES.indexOf(pass.phase))) {
       if (phase !== pass.phase) Object.assign(pass, { phase, after: '' });
       if (phase === 'feeds') await checkFeeds(this.#parts, found);
-      else if (phase === 'digests') await checkDigests(this.#parts, found, walk.pace);
+      else if (phase === 'digests') await checkDigests(this.#parts, found, pace);
       else if (phase === 'search')
         await this.#parts.search?.check(
           (kind, from) => found({ table: 'search', kind, key: `behind change ${from}` }, true),
-          walk.pace,
+          pace,
         );
       else if (phase === 'attachments')
         await this.#parts.checkAttachments?.(
           (key, kind) => found({ table: 'attachments', kind, key }, true),
-          walk.pace,
+          pace,
         );
       else await this.#walk(pass, phase, walk);
-      if (walk.signal.aborted) throw new AgrinetError('aborted', 'the scrub was stopped');
+      if (walk.signal.aborted) throw stopped();
       await this.#note();
     }
     pass.endedAt = env.now();
@@ -258,6 +262,8 @@ export class Scrub {
     return Math.min(Math.max(wait, this.#firstMs), SCRUB_LIMITS.everyMs);
   }
 }
+
+const stopped = (): AgrinetError => new AgrinetError('aborted', 'the scrub was stopped');
 
 /**
  * Pauses so long that all of it is a small share of a core, by the CPU time that passed while it worked. Of the whole process, since

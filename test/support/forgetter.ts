@@ -84,6 +84,7 @@ export async function openForgetter(
     search: { sweep: async () => undefined },
     folderBytes: () => folderBytes(db.folder),
     now: Date.now,
+    cautious: Date.now,
   });
   return {
     db,

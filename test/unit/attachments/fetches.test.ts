@@ -30,8 +30,10 @@ function bench(
   const asked: string[] = [];
   const events: PullEvent[] = [];
   const offences = new Offences();
+  const closing = new AbortController();
   const fetches = new Fetches({
     env: clock.env,
+    closing: closing.signal,
     offences,
     now: clock.env.monotonic,
     onEvent: (event) => void events.push(event),
@@ -41,7 +43,7 @@ function bench(
       return give(peer, what, signal);
     },
   });
-  return { clock, asked, events, offences, fetches };
+  return { clock, asked, events, offences, closing, fetches };
 }
 const codeOf = (work: Promise<unknown>): Promise<string> => work.then(() => 'given', errorCode);
 
@@ -118,6 +120,32 @@ describe('fetching attachments', () => {
     expect(end()).toBe('goes on');
     await clock.pass(2);
     expect(end()).toBe('attachment-unavailable');
+  });
+
+  it('a record that names what another names says nothing of it: neither that nobody has it, nor that it is on its way', async () => {
+    const bait: Wanted = { ...wanted(1, 2), sha256: wanted(1).sha256 };
+    const { fetches, asked } = bench(['one'], async (_, { owner }) =>
+      owner === bait.owner ? undefined : bytesOf(1),
+    );
+    const both = [codeOf(fetches.get(bait)), codeOf(fetches.get(wanted(1)))];
+    expect(await Promise.all(both)).toEqual(['attachment-unavailable', 'given']);
+    expect(await codeOf(fetches.get(wanted(1)))).toBe('given');
+    expect(asked).toHaveLength(3);
+  });
+
+  it('what is under way ends when the node begins to stop, and no peer is blamed', async () => {
+    const { fetches, closing, events } = bench(
+      ['slow', 'next'],
+      (_, __, signal) =>
+        new Promise((_done, fail) => signal.addEventListener('abort', () => fail(signal.reason as Error))),
+    );
+    const end = watchEnd(fetches.get(wanted(1)));
+    await settle();
+    closing.abort();
+    await settle();
+    expect([end(), events]).toEqual(['attachment-unavailable', []]);
+    expect(await codeOf(fetches.get(wanted(2)))).toBe('attachment-unavailable');
+    await fetches.stop();
   });
 
   it('those who ask for the same at once are given one fetch', async () => {
