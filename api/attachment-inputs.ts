@@ -76,14 +76,19 @@ interface Wish {
   readonly name?: string;
 }
 
-function wished({ hashOf }: NamingParts, item: unknown): Wish | undefined {
+function wished({ field, hashOf }: NamingParts, item: unknown): Wish | undefined {
   if (typeof item === 'string') {
     const sha256 = hashOf(item);
     return sha256 === undefined ? undefined : { sha256 };
   }
   if (typeof item !== 'object' || item === null) return undefined;
   const { sha256, name } = item as { readonly sha256?: unknown; readonly name?: unknown };
-  if (!isAttachmentHash(sha256)) return undefined;
+  if (sha256 === undefined) return undefined;
+  if (!isAttachmentHash(sha256))
+    throw new AgrinetError(
+      'fields-invalid',
+      `${field}: sha256 must be the 64 lower-case hex digits that POST /attachments answered`,
+    );
   return { sha256, ...(typeof name === 'string' ? { name } : {}) };
 }
 

@@ -1,14 +1,14 @@
 import { z } from '@hono/zod-openapi';
 import { attachmentRef, attachmentsOf } from '../protocols/market/attachment.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import { attachmentUrl } from './attachment-urls.ts';
+import { attachmentUrl, shownRef } from './attachment-urls.ts';
 import { count, text } from './schemas.ts';
 
 const described = {
   sha256: text('SHA-256 of the bytes, hex: their name in requests.'),
   type: text('Media type, told by the bytes when they were uploaded.'),
   size: count('Size in bytes.'),
-  name: text('File name, as its sender gave it.'),
+  name: text('File name, as its sender gave it, without path and control characters.'),
 };
 
 /** An attachment as a record names it. */
@@ -29,7 +29,10 @@ export const MessageFile = z
 
 /** The attachments of a record, as clients see them. */
 export function attachmentsJson(state: RecordState, base: string): z.output<typeof Attachment>[] {
-  return attachmentsOf(state).map((ref) => ({ ...ref, url: attachmentUrl(base, state.key, ref.sha256) }));
+  return attachmentsOf(state).map((ref) => ({
+    ...shownRef(ref),
+    url: attachmentUrl(base, state.key, ref.sha256),
+  }));
 }
 
 /** The pictures of a listing as URLs: of its own attachments those at which this node serves them. */

@@ -72,12 +72,19 @@ export function attachmentRef(item: unknown): AttachmentRef | undefined {
   return { sha256, type, size, name };
 }
 
-/** A file's name as it stands in a reference: its last part, without control characters, cut to what has room. */
+/** Control characters, ends of lines, and what turns the direction of writing: `gpj.exe` would read as `exe.jpg`. */
+const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/**
+ * A file's name as it stands in a reference, and as one of another node is shown: its last part, without what is not to be seen, cut to what
+ * has room. Empty for a name that is a folder's.
+ */
 export function attachmentName(given: string | undefined): string {
   const [last = ''] = (given ?? '').split(/[/\\]/).slice(-1);
   return last
-    .replaceAll(/\p{Cc}/gu, '')
+    .replaceAll(UNSHOWN, '')
     .trim()
+    .replace(/^\.+$/, '')
     .slice(0, ATTACHMENT_LIMITS.nameCharacters)
     .toWellFormed();
 }

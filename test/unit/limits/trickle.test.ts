@@ -101,6 +101,7 @@ describe('bodies of requests that trickle', () => {
       [`/federation/entries?source=${peer}&author=${peer}&channel=public`, SEQUENCE, long],
       ['/federation/feed-file', SEQUENCE, long],
       [`/federation/feeds/${peer}`, 'application/cbor', long],
+      ['/attachments', 'image/png', 'x'],
       ['/import', 'application/x-ndjson', ' '],
       ['/prices', 'application/x-ndjson', ' '],
     ];
