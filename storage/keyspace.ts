@@ -53,8 +53,8 @@ export const KEYSPACE = {
   ),
   sms: sublevel(
     'S',
-    'd, a time and a notification id; c, a user and a code; or m, a time and a message id',
-    'an SMS to be sent, or checked, at that time; the proposal that a code answers; a received SMS',
+    'd, a time and a notification id; c, a user and a code; n and a user; or m, a time and a message id',
+    'an SMS to be sent, or checked, at that time; the proposal that a code answers; what the user was sent on its day; a received SMS',
   ),
   wants: sublevel(
     'W',

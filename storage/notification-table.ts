@@ -99,6 +99,16 @@ export class NotificationTable {
     });
   }
 
+  /** How many lines of a user this is true of. */
+  async count(userId: string, is: (row: NotificationRow) => boolean): Promise<number> {
+    let many = 0;
+    for await (const [key, value] of this.#db.level.iterator(range('notifications', prefixOf(userId)))) {
+      const row = soundJson<NotificationRow>(key, value);
+      if (row !== undefined && is(row)) many++;
+    }
+    return many;
+  }
+
   /** Newest first. */
   async list(
     userId: string,

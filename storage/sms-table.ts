@@ -2,9 +2,10 @@ import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range, timeKey } from './keyspace.ts';
 import { putJson, soundJson } from './values.ts';
 
-/** SMS due at a time, codes that answer proposals, and received SMS. */
+/** SMS due at a time, codes that answer proposals, counts of a day, and received SMS. */
 const DUE = 'd';
 const CODE = 'c';
+const COUNT = 'n';
 const RECEIVED = 'm';
 const TIME_DIGITS = 14;
 
@@ -15,7 +16,7 @@ export interface SmsRow<T> {
 }
 
 /** SMS in both directions. Writes are added to a batch of the caller's. */
-export class SmsTable<Outgoing, Code> {
+export class SmsTable<Outgoing, Code, Count = never> {
   readonly #db: Database;
 
   constructor(db: Database) {
@@ -53,6 +54,17 @@ export class SmsTable<Outgoing, Code> {
     return putJson(key, code);
   }
 
+  /** What a user was sent on its day; undefined where there is none, or the row is damaged. */
+  async count(userId: string): Promise<Count | undefined> {
+    const key = fullKey('sms', COUNT + nameOf(userId));
+    return soundJson<Count>(key, await this.#db.level.get(key));
+  }
+
+  /** The write of such a count. */
+  putCount(userId: string, count: Count): BatchOp {
+    return putJson(fullKey('sms', COUNT + nameOf(userId)), count);
+  }
+
   /** Ids of the messages that were received, with when that was, milliseconds since 1970. */
   async received(): Promise<{ readonly key: string; readonly id: string; readonly at: number }[]> {
     const keys = await this.#db.level.keys(range('sms', RECEIVED)).all();
@@ -82,5 +94,9 @@ export class SmsTable<Outgoing, Code> {
 
 // Escaped, so that one user's name is never the beginning of another's.
 function codePrefix(userId: string): string {
-  return `${CODE}${encodeURIComponent(userId.toWellFormed())}/`;
+  return `${CODE}${nameOf(userId)}/`;
+}
+
+function nameOf(userId: string): string {
+  return encodeURIComponent(userId.toWellFormed());
 }

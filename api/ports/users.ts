@@ -22,8 +22,20 @@ export const NOTICE_KINDS = [
 ] as const;
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
-/** The state of the SMS of a notice. `unknown`: whether it was sent is not known, and it is not sent again. */
-export const SMS_STATES = ['queued', 'sending', 'sent', 'unknown', 'failed'] as const;
+/**
+ * The state of the SMS of a notice. `unknown`: whether it was sent is not known, and it is not sent again. `daily-limit` and
+ * `node-limit`: none is sent, because those of the user's day, or those that one other node may cause in a day, are used up.
+ */
+export const SMS_STATES = [
+  'queued',
+  'sending',
+  'sent',
+  'unknown',
+  'failed',
+  'daily-limit',
+  'node-limit',
+] as const;
+export type SmsState = (typeof SMS_STATES)[number];
 
 /** What a user or the operator may set. */
 export interface UserFields {

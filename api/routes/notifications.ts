@@ -26,7 +26,7 @@ const NotificationBody = z
     language: text('Language of the text, a BCP 47 tag.').optional(),
     sms: z.enum(SMS_STATES).optional().openapi({
       description:
-        'State of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, or `unknown`, when it cannot be told whether it was sent; absent without one.',
+        'State of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, `unknown`, when it cannot be told whether it was sent, or, when none is sent, `daily-limit` (the SMS that the user gets in a day are used up) or `node-limit` (those that one other node causes in a day are); absent without one.',
     }),
   })
   .openapi('Notification');

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { User } from '../../api/ports/users.ts';
+import type { SmsState, User } from '../../api/ports/users.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { NotificationRow, NotificationTable } from '../../storage/notification-table.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
@@ -11,18 +11,35 @@ import { type Language, languageFor, textOf } from './texts.ts';
 
 /** How lines go out as SMS. */
 export interface SmsNotices {
-  /** Whether this one does. */
+  /** Whether the user takes this one as SMS. */
   wants(notice: Notice, user: User | undefined): boolean;
-  /** What is written with a new line so that it is sent. */
-  rows(row: NotificationRow, notice: Notice, language: Language): Promise<readonly BatchOp[]>;
+  /** Which of these lines are sent; what was planned is on disk before the next call. */
+  plan(lines: readonly SmsLine[]): Promise<SmsPlan>;
 }
 
-/** A line to add, and what is written with it. */
-interface Line {
-  readonly hash: string;
+/** A new line that its user takes as SMS. */
+export interface SmsLine {
   readonly row: NotificationRow;
   readonly notice: Notice;
   readonly language: Language;
+}
+
+/** The state of the SMS of a line, and what is written with the line so that it is sent. */
+export interface PlannedSms {
+  readonly state: SmsState;
+  readonly ops: readonly BatchOp[];
+}
+
+/** In the order of the lines; `ops` are written with all of them. */
+export interface SmsPlan {
+  readonly planned: readonly PlannedSms[];
+  readonly ops: readonly BatchOp[];
+}
+
+/** A line to add, and what is written with it. */
+interface Line extends SmsLine {
+  readonly hash: string;
+  readonly wantsSms: boolean;
   readonly type: string;
   readonly ops: readonly BatchOp[];
 }
@@ -63,7 +80,9 @@ export class NoticeWriter {
    */
   write(notices: readonly Notice[], beside: readonly BatchOp[] = []): Promise<readonly Notice[]> {
     return this.#queue.run(async () => {
-      const lines = await this.#notYetSent(notices);
+      const fresh = await this.#notYetSent(notices);
+      const plan = await this.#planned(fresh);
+      const lines = new Map(plan.lines.map((line) => [nameOf(line.row), line]));
       const { table, keep, batch } = this.#parts;
       await table.addAll(
         [...lines.values()].map(({ row }) => row),
@@ -73,12 +92,7 @@ export class NoticeWriter {
             const { userId } = row;
             return { type, data: dataOf(row), audience: { userId, partyOnly: true } };
           });
-          const all = [
-            ...ops,
-            ...told.flatMap((line) => line.ops),
-            ...(await this.#smsRows(told)),
-            ...beside,
-          ];
+          const all = [...ops, ...told.flatMap((line) => line.ops), ...plan.ops, ...beside];
           if (events.length > 0) await keep(events, (eventRows) => batch([...all, ...eventRows]));
           else if (all.length > 0) await batch(all);
         },
@@ -88,18 +102,25 @@ export class NoticeWriter {
     });
   }
 
-  async #smsRows(lines: readonly Line[]): Promise<BatchOp[]> {
+  /** The lines with the state of their SMS. */
+  async #planned(
+    lines: readonly Line[],
+  ): Promise<{ readonly lines: readonly Line[]; readonly ops: readonly BatchOp[] }> {
+    const wanted = lines.filter(({ wantsSms }) => wantsSms);
     const { sms } = this.#parts;
-    if (sms === undefined) return [];
-    const wanted = lines.filter(({ row }) => row.sms !== undefined);
-    const rows = await Promise.all(
-      wanted.map(({ row, notice, language }) => sms.rows(row, notice, language)),
-    );
-    return rows.flat();
+    if (sms === undefined || wanted.length === 0) return { lines, ops: [] };
+    const { planned, ops } = await sms.plan(wanted);
+    const byHash = new Map(wanted.map(({ hash }, i) => [hash, planned[i]]));
+    const withSms = lines.map((line) => {
+      const plan = byHash.get(line.hash);
+      if (plan === undefined) return line;
+      return { ...line, row: { ...line.row, sms: plan.state }, ops: [...line.ops, ...plan.ops] };
+    });
+    return { lines: withSms, ops };
   }
 
-  /** Each that was not notified before, by the name of its line. */
-  async #notYetSent(notices: readonly Notice[]): Promise<Map<string, Line>> {
+  /** Each that was not notified before. */
+  async #notYetSent(notices: readonly Notice[]): Promise<readonly Line[]> {
     const lines = new Map<string, Line>();
     for (const notice of notices) {
       if (!this.#parts.users.isUser(notice.userId)) continue;
@@ -107,8 +128,7 @@ export class NoticeWriter {
       if (!lines.has(line.hash)) lines.set(line.hash, line);
     }
     const told = await this.#parts.alreadyNotified([...lines.keys()]);
-    const fresh = [...lines.values()].filter(({ hash }) => !told.has(hash));
-    return new Map(fresh.map((line) => [nameOf(line.row), line]));
+    return [...lines.values()].filter(({ hash }) => !told.has(hash));
   }
 
   #line(notice: Notice): Line {
@@ -125,13 +145,13 @@ export class NoticeWriter {
       kind: notice.kind,
       about: notice.about,
       language: language.tag,
-      ...(sms?.wants(notice, user) === true ? { sms: 'queued' } : {}),
     };
     return {
       hash,
       row,
       notice,
       language,
+      wantsSms: sms?.wants(notice, user) === true,
       type: eventTypeOf(notice.kind),
       ops: [...deliver(row, notice, user), notifiedRow(hash, notice.at)],
     };

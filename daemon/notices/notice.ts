@@ -1,4 +1,5 @@
 import type { NoticeKind } from '../../api/ports/users.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Answerable } from '../sms/answer-codes.ts';
 import type { TextName, TextValues } from './texts.ts';
 
@@ -11,6 +12,8 @@ export interface Notice {
   /** When it arrived, milliseconds since 1970: the same each time. */
   readonly at: number;
   readonly kind: NoticeKind;
+  /** The node whose user or record has caused it. */
+  readonly causedBy: PeerId | undefined;
   /** A text of the table, and the values to insert. */
   readonly text: TextName;
   readonly values: TextValues;

@@ -94,9 +94,9 @@ export class RecordNotices {
       return NOBODY;
     const values = { from: this.#name(step.party), deal: dealOf(termsOf(held, step)), until };
     const about = { contractId: publicIdOf(contract), step: 'hold', proposal, from: step.party };
-    return {
-      notices: [{ userId, event: `hold ${proposal}`, at, kind: 'hold', text: 'hold.ends', values, about }],
-    };
+    const event = `hold ${proposal}`;
+    const causedBy = nodeOf(step.party);
+    return { notices: [{ userId, event, at, kind: 'hold', causedBy, text: 'hold.ends', values, about }] };
   }
 
   async #ofStep({ channel, view }: RecordState, at: number): Promise<NoticesOf> {
@@ -124,6 +124,7 @@ export class RecordNotices {
       event: `step ${step.hash}`,
       at,
       kind,
+      causedBy: nodeOf(step.party),
       text,
       values,
       about: named,
@@ -148,6 +149,7 @@ export class RecordNotices {
       event: `ping ${state.key}`,
       at,
       kind: 'progress',
+      causedBy: nodeOf(from),
       text: 'progress',
       values,
       about,
@@ -164,6 +166,7 @@ export class RecordNotices {
       event: `message ${key}`,
       at,
       kind: 'message',
+      causedBy: nodeOf(from),
       text: 'message',
       values: { from: this.#name(from), title: shortly(conversation.state.view['title']) },
       about: { conversationId: publicIdOf(channel), messageId: publicIdOf(key), from: String(from) },
@@ -178,6 +181,7 @@ export class RecordNotices {
       event: `rating ${state.key}`,
       at,
       kind: 'rating',
+      causedBy: nodeOf(from),
       text: 'rating',
       values: {
         from: this.#name(from),
@@ -203,6 +207,7 @@ export class RecordNotices {
       event: `note ${key}`,
       at,
       kind: 'rating',
+      causedBy: nodeOf(note.by),
       text: noteText(note.kind, party === to),
       values: {
         from: this.#name(note.by),

@@ -36,6 +36,8 @@ export const TEXTS = {
   'sms.void': [],
   'sms.later': [],
   'sms.help': [],
+  // Where it can be read is behind it.
+  'sms.summary': ['count'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 export type TextName = keyof typeof TEXTS;

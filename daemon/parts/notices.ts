@@ -5,6 +5,7 @@ import { openNotificationTable } from '../../storage/notification-table.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { concernsUsers } from '../notices/concerns.ts';
 import { startNotices, type Notices } from '../notices/start-notices.ts';
+import { readTexts } from '../notices/texts.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
 import { definePart, type Face } from '../parts.ts';
 import { accountOf } from '../settings.ts';
@@ -61,17 +62,22 @@ export function defineNotificationTable(node: Pick<Node, 'db'>) {
 
 /** Sends notices to users as SMS, if Twilio is configured. */
 export function defineSms(
-  node: Pick<Node, 'settings' | 'db' | 'env' | 'alarms' | 'hooks' | 'logger'>,
+  node: Pick<Node, 'identity' | 'settings' | 'db' | 'env' | 'alarms' | 'hooks' | 'logger'>,
   { users, table }: Pick<NoticesComponents, 'users' | 'table'>,
 ) {
   return definePart<Sms | undefined>('SMS', async () => {
-    const { settings, db, env, alarms, hooks, logger } = node;
+    const { identity, settings, db, env, alarms, hooks, logger } = node;
     const account = accountOf(settings);
     if (account === undefined) return { face: undefined };
+    const { smsDailyLimit: perUser, smsDailyLimitPerNode: perNode, publicUrl } = settings;
     const { startSms } = await import('../sms/start-sms.ts'); // what few nodes use
     const started = startSms({
+      self: identity.peerId,
       account,
       acceptLimits: settings.smsAcceptLimit,
+      dailyLimits: { perUser, perNode },
+      noticesAt: publicUrl === undefined ? 'Agrinet, /notifications' : `${publicUrl}/notifications`,
+      languages: readTexts,
       db,
       lines: table.face,
       users: users.face,

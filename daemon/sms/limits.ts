@@ -10,6 +10,10 @@ export const SMS_LIMITS = {
   askMs: 3_600_000,
   /** A notice that could not be sent within this time is out of date. */
   staleMs: 86_400_000,
+  /** The day of the daily limits: it begins with the first SMS to a user, and nobody's midnight doubles what fits into a night. */
+  dayMs: 86_400_000,
+  /** How long after a notice that gets no SMS the summary is sent: most of a flood is in its count by then, and a proposal can still be answered. */
+  summaryMs: 3_600_000,
   /** How long until the next attempt; doubled each time. */
   firstMs: 10_000,
   /** The longest of these waits: an outage of hours costs few requests, and its end is noticed soon. */

@@ -7,6 +7,8 @@ import type { Found, Sent } from './twilio.ts';
 export interface OutgoingSms {
   readonly userId: string;
   readonly notificationId: string;
+  /** It tells how many notices got no SMS: its text is written when it is sent. */
+  readonly isSummary?: true;
   /** As it is sent, with its token. */
   readonly body: string;
   readonly at: number;
@@ -37,9 +39,9 @@ export function stepOf(sms: OutgoingSms, user: User | undefined, now: number): S
   return until === undefined ? { do: 'send', to: user.phone } : { do: 'wait', until };
 }
 
-/** The row written before it is sent: one found in this state is looked up before it is sent again. */
-export function sendingSms(sms: OutgoingSms, to: string, now: number): OutgoingSms {
-  return { ...sms, sending: { to, since: now } };
+/** The row written before it is sent: one found in this state is looked up, by its text, before it is sent again. */
+export function sendingSms(sms: OutgoingSms, body: string, to: string, now: number): OutgoingSms {
+  return { ...notSent(sms), body, sending: { to, since: now } };
 }
 
 export function afterSending(sms: OutgoingSms, sent: Sent, now: number): Outcome {

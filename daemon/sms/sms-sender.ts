@@ -19,6 +19,8 @@ export interface SmsSenderParts {
     /** Somebody takes no SMS any more. */
     optOut(id: string): Promise<void>;
   };
+  /** The text of a summary for a user; undefined where there is nothing to tell any more. */
+  readonly summaryText: (summary: OutgoingSms) => Promise<string | undefined>;
   readonly env: Pick<Env, 'now' | 'after'>;
   /** Fields name notices and codes; a number or a text never. */
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
@@ -45,6 +47,15 @@ export class SmsSender extends WokenWork {
   constructor(parts: SmsSenderParts) {
     super(parts.env);
     this.#parts = parts;
+  }
+
+  /** Resolves when nothing that is due is waiting or in progress. */
+  override async idle(): Promise<void> {
+    await super.idle();
+    while (this.#busy.size > 0) {
+      await Promise.all(this.#busy.values());
+      await super.idle();
+    }
   }
 
   /** What is in progress is cut off; the next start looks up its outcome. */
@@ -109,12 +120,14 @@ export class SmsSender extends WokenWork {
   }
 
   async #send(queued: OutgoingSms, gone: BatchOp, to: string): Promise<void> {
-    const { env, provider, table, lines } = this.#parts;
-    const sms = sendingSms(queued, to, env.now());
+    const { env, provider, table, lines, summaryText } = this.#parts;
+    const body = queued.isSummary === true ? await summaryText(queued) : queued.body;
+    if (body === undefined) return this.#write(queued, gone, { end: 'dropped' });
+    const sms = sendingSms(queued, body, to, env.now());
     // Should this process end now, it is looked for when the request can no longer be under way.
     const row = table.later(env.now() + SMS_LIMITS.requestMs, sms.notificationId, sms);
     await lines.setSms(sms.userId, sms.notificationId, 'sending', [gone, row]);
-    const sent = await provider.send({ to, body: sms.body }, this.stopping);
+    const sent = await provider.send({ to, body }, this.stopping);
     await this.#noteRefusal(sms, sent);
     if (this.stopping.aborted && sent.kind !== 'sent') return;
     await this.#write(sms, { type: 'del', key: row.key }, afterSending(sms, sent, env.now()));

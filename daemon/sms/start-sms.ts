@@ -1,16 +1,19 @@
 import type { User } from '../../api/ports/users.ts';
 import type { Env } from '../../protocols/env.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
 import { SmsTable } from '../../storage/sms-table.ts';
 import type { Notice } from '../notices/notice.ts';
 import type { SmsNotices } from '../notices/notice-writer.ts';
-import { textOf } from '../notices/texts.ts';
+import type { Language } from '../notices/texts.ts';
 import type { Started } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
-import { type AcceptLimit, AnswerCodes, type CodeRow, mayAnswer } from './answer-codes.ts';
+import { type AcceptLimit, AnswerCodes, type CodeRow } from './answer-codes.ts';
+import type { DailyCount, DailyLimits } from './daily-limits.ts';
 import type { OutgoingSms } from './outgoing.ts';
-import { smsText, smsToken } from './sms-text.ts';
+import { SmsPlanner } from './sms-planner.ts';
+import { summaryText } from './summary.ts';
 import { SmsSender, type SmsSenderParts } from './sms-sender.ts';
 import type { TwilioAccount } from './account.ts';
 import { Twilio } from './twilio.ts';
@@ -22,26 +25,32 @@ export interface Sms extends SmsNotices {
 }
 
 export interface SmsParts extends Pick<SmsSenderParts, 'warn' | 'onDenied'> {
+  readonly self: PeerId;
   readonly account: TwilioAccount;
   /** Up to which sums proposals may be answered by SMS. */
   readonly acceptLimits: readonly AcceptLimit[];
+  readonly dailyLimits: DailyLimits;
+  /** Where users find their notices. */
+  readonly noticesAt: string;
+  readonly languages: () => Promise<ReadonlyMap<string, Language>>;
   readonly db: Database;
-  readonly lines: Pick<NotificationTable, 'setSms'>;
+  readonly lines: Pick<NotificationTable, 'setSms' | 'count'>;
   readonly users: Pick<Directory, 'find' | 'change' | 'byPhone'>;
   readonly env: Pick<Env, 'now' | 'after' | 'deadline' | 'bytes'>;
 }
 
 /** Starts sending, with what the last process left to be sent. */
 export function startSms(parts: SmsParts): Started<Sms> {
-  const { account, acceptLimits, db, lines, users, env, warn, onDenied } = parts;
-  const table = new SmsTable<OutgoingSms, CodeRow>(db);
-  const codes = new AnswerCodes(table, env);
+  const { account, db, lines, users, env, warn, onDenied } = parts;
+  const table = new SmsTable<OutgoingSms, CodeRow, DailyCount>(db);
+  const planner = new SmsPlanner({ ...parts, table, codes: new AnswerCodes(table, env) });
   const sender = new SmsSender({
     table,
     lines,
     batch: (ops) => db.batch(ops, true),
     provider: new Twilio(account, env),
     users: { find: (id) => users.find(id), optOut: (id) => optOut(users, id) },
+    summaryText: (summary) => summaryText(parts, summary),
     env,
     warn,
     onDenied,
@@ -50,22 +59,7 @@ export function startSms(parts: SmsParts): Started<Sms> {
   return {
     face: {
       wants: wantsSms,
-      async rows({ userId, notificationId }, notice, language) {
-        const user = users.find(userId);
-        const { answer } = notice;
-        const isAnswerable = user !== undefined && answer !== undefined && mayAnswer(answer, acceptLimits);
-        const issued = isAnswerable ? await codes.issue(answer, user) : undefined;
-        const tail = issued && textOf(language, 'sms.answer', { code: issued.code });
-        const body = smsText({
-          language,
-          ...notice,
-          timeZone: user?.quietHours?.timeZone,
-          tail,
-          token: smsToken(notificationId),
-        });
-        const sms: OutgoingSms = { userId, notificationId, body, at: notice.at, tries: 0 };
-        return [table.later(notice.at, notificationId, sms), ...(issued?.ops ?? [])];
-      },
+      plan: (lines) => planner.plan(lines),
       wake: () => sender.wake(),
     },
     stop: () => sender.stop(),

@@ -1,6 +1,6 @@
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
-import { publicIdOf } from '../../protocols/wire/ids.ts';
+import { parseRecordKey, publicIdOf } from '../../protocols/wire/ids.ts';
 import { indexValue } from '../../storage/indexes.ts';
 import { searchedOf } from '../../storage/search/searched.ts';
 import type { ChangedListings } from '../../storage/want-table.ts';
@@ -29,6 +29,7 @@ export function* noticesOf(
       event: `want ${want.id} ${key}`,
       at: row.at,
       kind: 'want',
+      causedBy: parseRecordKey(key)?.owner,
       text: 'want',
       values: { want: nameOf(want), title },
       about: { wantId: want.id, listingId },
@@ -44,12 +45,13 @@ function isNews({ userId, query }: LiveWant, self: PeerId, { key, view }: Record
 }
 
 /** One notice for all others of a day, for a user who has reached the daily limit. */
-export function dailyLimitNotice({ userId, values }: Notice, now: number): Notice {
+export function dailyLimitNotice({ userId, causedBy, values }: Notice, now: number): Notice {
   return {
     userId,
     event: `wants of day ${dayOf(now)}`,
     at: now,
     kind: 'want',
+    causedBy,
     text: 'want.more',
     values: { want: values['want'] ?? '' },
     about: {},

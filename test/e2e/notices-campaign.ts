@@ -1,8 +1,8 @@
 /**
  * Two users on two daemons write to one another, or list what the other one wants, and after each tenth message or listing one of the
  * daemons is killed with SIGKILL, in turn. In the end each is one line and one numbered event of whom it is for, on disk and as a client
- * heard them that goes on after the last one it had, was posted under one id, and went out as one SMS, although the provider times out,
- * answers late, hangs up and fails. By itself: `COUNT=1000 npm run campaign:notices`, with `KIND=wants` for listings; the tests run the same
+ * heard them that goes on after the last one it had, was posted under one id, and went out as one SMS, or as none above the daily limit,
+ * although the provider times out, answers late, hangs up and fails. By itself: `COUNT=1000 npm run campaign:notices`, with `KIND=wants` for listings; the tests run the same
  * with less.
  */
 import { join as joinPath } from 'node:path';
@@ -131,11 +131,14 @@ export async function noticesCampaign({
   count,
   seed,
   of = 'messages',
+  smsPerNode = 1000,
   onDone = () => undefined,
 }: {
   readonly count: number;
   readonly seed: number;
   readonly of?: keyof typeof CAMPAIGNS;
+  /** How many SMS each of the two may cause at the other one. */
+  readonly smsPerNode?: number;
   readonly onDone?: () => void;
 }): Promise<NoticeFigures> {
   const random = seededRandom(seed);
@@ -147,6 +150,8 @@ export async function noticesCampaign({
     NOTICE_WEBHOOK_URLS: hook.url,
     FEDERATION_WEBHOOK_SECRET: SECRET,
     ...twilio.settings,
+    SMS_DAILY_LIMIT: '1000',
+    SMS_DAILY_LIMIT_PER_NODE: String(smsPerNode),
   };
   const sides: Side[] = [];
   try {
@@ -194,7 +199,7 @@ export async function noticesCampaign({
     );
     if (all.some((id) => deliveriesOf(hook.posted, id, told).size !== 1))
       throw new Error('a webhook came under two ids');
-    for (const side of sides) await expectOneSmsEach(side, twilio.taken);
+    for (const side of sides) await expectOneSmsEach(side, twilio.taken, smsPerNode);
     for (const side of sides) await expectOnce(side, told);
     const sorted = delays.toSorted((a, b) => a - b);
     const at = (share: number): number => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
@@ -208,10 +213,10 @@ export async function noticesCampaign({
   }
 }
 
-/** Each line says that its SMS was sent, and the provider has it once. */
-async function expectOneSmsEach(side: Side, taken: readonly TakenSms[]): Promise<void> {
+/** Each line says that its SMS was sent, and the provider has it once; those above the limit say that none was, and none was. */
+async function expectOneSmsEach(side: Side, taken: readonly TakenSms[], most: number): Promise<void> {
   const user = { ...side.user, daemon: side.member };
-  const ended = new Set(['sent', 'failed', 'unknown']);
+  const ended = new Set(['sent', 'failed', 'unknown', 'node-limit']);
   const lines = await waitFor(
     'all SMS to be sent',
     async () => {
@@ -222,8 +227,13 @@ async function expectOneSmsEach(side: Side, taken: readonly TakenSms[]): Promise
   );
   for (const { notificationId, sms } of lines) {
     const sent = taken.filter(({ body }) => body.endsWith(smsToken(notificationId))).length;
-    if (sms !== 'sent' || sent !== 1) throw new Error(`an SMS was sent ${sent} times, and is ${sms}`);
+    const isOver = sms === 'node-limit';
+    if ((!isOver && sms !== 'sent') || sent !== (isOver ? 0 : 1))
+      throw new Error(`an SMS was sent ${sent} times, and is ${sms}`);
   }
+  const allowed = lines.filter(({ sms }) => sms === 'sent').length;
+  if (allowed !== Math.min(most, lines.length))
+    throw new Error(`${allowed} SMS were sent of ${lines.length} notices, where ${most} are allowed`);
 }
 
 /** Ids under which it was posted that something came. */

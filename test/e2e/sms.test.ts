@@ -25,7 +25,7 @@ let amina: MarketUser;
 beforeAll(async () => {
   twilio = await twilioServer();
   first = await federation.add();
-  second = await federation.add({ ...twilio.settings, LOG_LEVEL: 'trace' });
+  second = await federation.add({ ...twilio.settings, SMS_DAILY_LIMIT_PER_NODE: '8', LOG_LEVEL: 'trace' });
   await join(first, second);
   mary = await marketUser(first, 'mary');
   amina = await marketUser(second, 'amina');
@@ -85,6 +85,41 @@ it('a number that has answered STOP is asked no more until its user says so', as
   expect(await amina.json('GET', '/users/amina')).toMatchObject({ sms: false });
   twilio.become({});
   await amina.json('PATCH', '/users/amina', { sms: true });
+});
+
+it('somebody abroad causes no more SMS than the limit, by messages, proposals or listings that are wanted', async () => {
+  twilio.become({});
+  const before = twilio.taken.length;
+  const zawadi = await marketUser(second, 'zawadi');
+  const phone = '+254700556688';
+  await zawadi.json('PATCH', '/users/zawadi', { phone });
+  await zawadi.json('POST', '/wants', { q: 'soya' });
+  const party = `zawadi@${second.peerId}`;
+  const { id: chat } = await mary.json<{ id: string }>('POST', '/conversations', {
+    title: 'Flood',
+    participants: [party],
+  });
+  for (let n = 0; n < 5; n++) {
+    await mary.json('POST', `/messages/${chat}`, { content: `${n}` });
+    await mary.json('POST', '/contracts', { ...TERMS, title: `Barley ${n}`, buyerId: party });
+    await mary.json('POST', '/listings', { type: 'offer', title: `Soya ${n}` });
+  }
+  const lines = await waitFor('all of it', async () => {
+    const all = await linesOf(zawadi);
+    return all.length === 15 && !all.some(({ sms }) => sms === 'queued' || sms === 'sending')
+      ? all
+      : undefined;
+  });
+  const inState = (state: string) => lines.filter(({ sms }) => sms === state);
+  expect([inState('sent').length, inState('node-limit').length]).toEqual([8, 7]);
+  expect(twilio.taken.slice(before).map(({ to }) => to)).toEqual(Array.from({ length: 8 }, () => phone));
+  // A user of the own node still reaches her.
+  const near = { title: 'Near', participants: [party] };
+  const { id } = await amina.json<{ id: string }>('POST', '/conversations', near);
+  await amina.json('POST', `/messages/${id}`, { content: 'hello' });
+  await waitFor('the SMS', async () =>
+    (await linesOf(zawadi)).some(({ message, sms }) => message.includes('Near') && sms === 'sent'),
+  );
 });
 
 it('credentials that are refused are an alarm, and no number or text is in the log', async () => {

@@ -28,6 +28,7 @@ export function smsBench(users: readonly User[] = [{ id: 'amina', phone: '+25470
   const denied: number[] = [];
   const warnings: string[] = [];
   const optedOut: string[] = [];
+  const summary: { text: string | undefined } = { text: undefined };
   const put = (at: number, sms: OutgoingSms): string => {
     const key = `${String(at).padStart(16, '0')}${sms.notificationId}`;
     rows.set(key, { at, sms });
@@ -69,6 +70,7 @@ export function smsBench(users: readonly User[] = [{ id: 'amina', phone: '+25470
       find: (id) => users.find((user) => user.id === id),
       optOut: async (id) => void optedOut.push(id),
     },
+    summaryText: async () => summary.text,
     env: clock.env,
     warn: (message, fields) => warnings.push(`${message} ${JSON.stringify(fields)}`),
     onDenied: (status) => denied.push(status),
@@ -82,6 +84,8 @@ export function smsBench(users: readonly User[] = [{ id: 'amina', phone: '+25470
     denied,
     warnings,
     optedOut,
+    /** The text of summaries. */
+    summary,
     /** Queues the SMS of a notice. */
     queue: (id: string, more: Partial<OutgoingSms> = {}): void => {
       const at = clock.env.now();

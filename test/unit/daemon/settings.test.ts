@@ -76,6 +76,8 @@ describe('loadSettings', () => {
       federationWebhookSecret: undefined,
       twilioAccountSid: undefined,
       smsAcceptLimit: [],
+      smsDailyLimit: 30,
+      smsDailyLimitPerNode: 10,
       twilioApiUrl: 'https://api.twilio.com',
       twilioAuthToken: undefined,
       twilioSmsNumber: undefined,

@@ -36,6 +36,7 @@ const notice = (event: string): Notice => ({
   event,
   at: now,
   kind: 'message',
+  causedBy: undefined,
   text: 'message',
   values: {},
   about: {},

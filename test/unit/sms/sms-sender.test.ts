@@ -129,3 +129,23 @@ it('a stop leaves what is under way to the next start', async () => {
   await stopped;
   expect([lines.get('a'), [...rows.values()][0]?.sms.sending?.to]).toEqual(['sending', '+254700000001']);
 });
+
+it('a summary has the text of the moment when it is sent, and is dropped where there is nothing to tell', async () => {
+  const { queue, provider, clock, rows, summary } = bench();
+  queue('a', { isSummary: true, body: '' });
+  await settle();
+  expect([provider.sends, rows.size]).toEqual([[], 0]);
+  summary.text = '3 more #s';
+  provider.sent = () => ({ kind: 'busy' });
+  queue('b', { isSummary: true, body: '' });
+  await settle();
+  // It was not taken: when it is sent again, it is the same one.
+  summary.text = '4 more #s';
+  provider.sent = () => ({ kind: 'unclear' });
+  await clock.pass(SMS_LIMITS.firstMs);
+  expect(provider.sends).toEqual(['+254700000001 3 more #s', '+254700000001 3 more #s']);
+  provider.found = () => ({ kind: 'found', id: 'SM1', failed: false });
+  await clock.pass(SMS_LIMITS.longestMs);
+  expect(provider.finds.at(-1)).toBe('+254700000001 3 more #s');
+  expect([provider.sends.length, rows.size]).toEqual([2, 0]);
+});

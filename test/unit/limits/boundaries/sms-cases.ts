@@ -1,3 +1,4 @@
+import { counted, nextSummary } from '../../../../daemon/sms/daily-limits.ts';
 import { SMS_LIMITS } from '../../../../daemon/sms/limits.ts';
 import { afterAsking, afterSending, type OutgoingSms, stepOf } from '../../../../daemon/sms/outgoing.ts';
 import { smsToken } from '../../../../daemon/sms/sms-text.ts';
@@ -66,6 +67,20 @@ export const SMS_CASES: CasesOf<'daemon/sms/limits.ts'> = {
     over: 'clock',
     send: async (_, ms) => stepOf(queued, { id: 'amina', phone: TO }, ms).do,
     gives: ['send', 'send', 'end'],
+  },
+  dayMs: {
+    over: 'clock',
+    async send(_, ms) {
+      const limits = { perUser: 1, perNode: 1 };
+      const { count } = counted(undefined, { due: 0, otherNode: undefined }, limits);
+      return counted(count, { due: ms, otherNode: undefined }, limits).state;
+    },
+    gives: ['daily-limit', 'queued', 'queued'],
+  },
+  summaryMs: {
+    over: 'clock',
+    send: async (_, ms) => ms >= (nextSummary({ since: 0, sent: 1, byNode: {} }, 0) ?? -1),
+    gives: [false, true, true],
   },
   firstMs: {
     over: 'clock',
