@@ -11,7 +11,13 @@ import { paced } from '../scrub/scrub.ts';
 import { heldCheckpoints } from './held.ts';
 import { CHECKPOINT_TIMES, VERIFY_COST } from './limits.ts';
 import { CheckpointMaker, type HowMade, isExpected, type MakerParts } from './maker.ts';
-import { isDecided, notedVerification, checkCheckpoint, type VerifierParts } from './verifier.ts';
+import {
+  isDecided,
+  notedVerification,
+  checkCheckpoint,
+  type Verification,
+  type VerifierParts,
+} from './verifier.ts';
 
 export interface CheckpointsParts
   extends
@@ -44,6 +50,8 @@ export class Checkpoints implements CheckpointsPort {
   #asked = 0;
   /** When an author may be verified again. */
   readonly #notBefore = new Map<PeerId, number>();
+  /** The false checkpoint of each author that this process has told of. */
+  readonly #told = new Map<PeerId, string>();
   readonly #counts = new Map<string, number>();
   /** Forks of own feeds and erasures of own records since the start: what is covered has changed. */
   #changes = 0;
@@ -149,13 +157,14 @@ export class Checkpoints implements CheckpointsPort {
 
   /** The effective checkpoint of an author, unless that was done or its turn has not come. */
   async #verify(author: PeerId, how: HowWorked): Promise<void> {
-    const { identity, net, store, db, env, now, onFalse, log } = this.#parts;
+    const { identity, net, store, db, env, now, log } = this.#parts;
     if (author === identity.peerId || how.signal.aborted) return;
     if (env.monotonic() < (this.#notBefore.get(author) ?? -Infinity)) return;
     const { effective } = await heldCheckpoints(store, author, net);
     if (effective === undefined) return;
     const { checkpoint } = effective;
-    if (isDecided(await notedVerification(db, author), checkpoint)) return;
+    const noted = await notedVerification(db, author);
+    if (isDecided(noted, checkpoint)) return this.#tell(checkpoint, noted?.outcome);
     const waitsForUpgrade = (of: PeerId): Promise<boolean> => this.#waitsForUpgrade(of);
     const parts = { store, db, waitsForUpgrade, now };
     const { outcome, why } = await checkCheckpoint(parts, checkpoint, how);
@@ -163,7 +172,15 @@ export class Checkpoints implements CheckpointsPort {
     this.#notBefore.set(author, env.monotonic() + rest);
     this.#count(outcome);
     log('checkpoint verified', { author, id: checkpoint.id, outcome, why });
-    if (outcome === 'false') onFalse(checkpoint);
+    this.#tell(checkpoint, outcome);
+  }
+
+  /** Alarms are kept in memory: what an earlier process found is told again, once. */
+  #tell(checkpoint: Checkpoint, outcome: Verification['outcome'] | undefined): void {
+    const { author, id } = checkpoint;
+    if (outcome !== 'false' || this.#told.get(author) === id) return;
+    this.#told.set(author, id);
+    this.#parts.onFalse(checkpoint);
   }
 
   async #waitsForUpgrade(author: PeerId): Promise<boolean> {
