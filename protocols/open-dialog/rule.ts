@@ -1,7 +1,7 @@
 import { decodeOp } from '../feed/op.ts';
 import { sha256Hex } from '../wire/bytes.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import { FieldValues } from './field-values.ts';
+import { type FieldOps, FieldValues, VisibleWrites } from './field-values.ts';
 import type { Scalar } from './change.ts';
 import type { DocumentFloor, Floor, FloorValue } from './floor.ts';
 import type { Follows, ShownField, ShownSet } from './history-types.ts';
@@ -11,7 +11,6 @@ import { opIdText } from './op-id.ts';
 import { hashInPieces } from './pieces.ts';
 import { readOp } from './read-op.ts';
 import type { FieldValue, Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
-import { type FieldOps, VisibleWrites } from './visible-writes.ts';
 import { type Asking, type FeedOps, paused, RecordWalk } from './record-walk.ts';
 
 /** The result of the written rule alone for a record; nothing of it waits for Automerge. */

@@ -9,7 +9,7 @@ import type {
 } from '../../protocols/open-dialog/record.ts';
 import type { Floor } from '../../protocols/open-dialog/floor.ts';
 import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
-import type { FieldOps } from '../../protocols/open-dialog/visible-writes.ts';
+import type { FieldOps } from '../../protocols/open-dialog/field-values.ts';
 import type { Follows } from '../../protocols/open-dialog/history-types.ts';
 import { withValues } from '../../protocols/open-dialog/values.ts';
 
