@@ -4,6 +4,7 @@ import type { DiffReport } from '../../../api/ports/doctor.ts';
 import { SCRUB_LIMITS } from '../../../daemon/scrub/limits.ts';
 import { Scrub, type ScrubParts } from '../../../daemon/scrub/scrub.ts';
 import { draftEdit, draftFact, draftPrivate } from '../../../protocols/ledger/drafts.ts';
+import { errorCode } from '../../../protocols/errors.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { range } from '../../../storage/keyspace.ts';
@@ -285,6 +286,24 @@ describe('the scrub in the background', () => {
     expect({ unchecked, wrong }).toEqual({ unchecked: 1, wrong: {} });
     const [message] = await node.store.records([records[0]?.key ?? made.key]);
     expect(message?.view['content']).toBe('still here');
+  });
+
+  it('stops in the middle of a check that has its own rows, and does not look at all of them first', async () => {
+    let looked = 0;
+    const begun = Promise.withResolvers<void>();
+    const made = scrub(async () => undefined, Date.now, {
+      async checkAttachments(_, pace) {
+        for (; looked < 10_000; looked++) {
+          if (looked === 10) begun.resolve();
+          await pace();
+        }
+      },
+    });
+    const pass = made.run().then(() => 'to its end', errorCode);
+    await begun.promise;
+    await made.stop();
+    expect(await pass).toBe('aborted');
+    expect(looked).toBeLessThan(100);
   });
 
   it('goes on after a restart where it stood', async () => {
