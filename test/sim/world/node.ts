@@ -99,6 +99,7 @@ export async function startNode(given: NodeParts) {
     conversations: market.conversations.face,
     erasures: market.erasures.face,
     submission: market.submission.face,
+    ratings: market.ratings.face,
     forget: forget.face,
     mycelium: node.mycelium,
     host: host.face,

@@ -93,6 +93,14 @@ export class Scenario {
     this.world.network.heal();
   }
 
+  /** These two reach one another again, whoever else is cut off. */
+  join(one: Member, other: Member): void {
+    const { network } = this.world;
+    network.link(one.peerId, other.peerId).up = true;
+    network.link(other.peerId, one.peerId).up = true;
+    network.changed();
+  }
+
   /** Everybody holds and shows the same, nothing is pending, and nothing was lost. */
   settled(withinMs = PATIENCE_MS): Promise<true> {
     let problem: string | undefined;
