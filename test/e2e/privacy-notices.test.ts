@@ -1,5 +1,7 @@
+import { ListTablesCommand, paginateScan } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { join } from '../support/daemon.ts';
+import { mirrorEnv, startDynamo, type TestDynamo } from '../support/dynamo.ts';
 import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { filesWith } from '../support/files-with.ts';
 import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
@@ -19,7 +21,19 @@ const OF_USER = [PHONE, EMAIL];
 const PUBLIC_TITLE = 'Sunflower quelea-11';
 const TERMS = { commodity: 'Sunflower', quantity: 80, unit: 'kg', price: 55, currency: 'KES' };
 
+/** Tables of the mirror with what only parties may read; whatever else there is counts as public. */
+const PRIVATE_TABLES: ReadonlySet<string> = new Set([
+  'Contracts',
+  'Transactions',
+  'TransactionLogs',
+  'Notifications',
+  'Keys',
+  'Conversations',
+  'Messages',
+]);
+
 const federation = new ProcessFederation();
+let dynamo: TestDynamo;
 let twilio: TwilioServer;
 let first: ProcessMember;
 let second: ProcessMember;
@@ -29,10 +43,16 @@ let amina: MarketUser;
 
 beforeAll(async () => {
   twilio = await twilioServer();
-  const trace = { LOG_LEVEL: 'trace' };
-  first = await federation.add(trace);
-  second = await federation.add({ ...trace, ...twilio.settings, SMS_ACCEPT_LIMIT: '5000' });
-  third = await federation.add(trace);
+  dynamo = await startDynamo('dynalite');
+  const traced = (prefix: string) => ({
+    LOG_LEVEL: 'trace',
+    ...mirrorEnv(dynamo.url),
+    MIRROR_PREFIX: `${prefix}-`,
+  });
+  first = await federation.add(traced('first'));
+  second = await federation.add({ ...traced('second'), ...twilio.settings, SMS_ACCEPT_LIMIT: '5000' });
+  third = await federation.add(traced('third'));
+  for (const member of federation.members) await member.json('POST', '/mirror/init', {});
   await join(first, second);
   await join(first, third);
   await join(second, third);
@@ -42,6 +62,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await federation.close();
   await twilio.close();
+  await dynamo.stop();
 });
 
 /** A request that succeeds once what it rests on has come. */
@@ -136,4 +157,58 @@ it('none of that, nor a code of its SMS, stands in a public answer, export, metr
     for (const answer of answers) expect(answer, answer.slice(0, 80)).not.toContain(text);
   expect(answers.some((answer) => answer.includes(PUBLIC_TITLE))).toBe(true);
   for (const member of [first, third]) expect(filesWith(member.dir, `YES ${codes[0]}`)).toEqual([]);
+}, 120_000);
+
+/** What is in each table that a member mirrors to, by its name without the prefix. */
+async function tablesOf(prefix: string): Promise<Map<string, string>> {
+  const { client } = dynamo;
+  const { TableNames = [] } = await client.send(new ListTablesCommand({ Limit: 100 }));
+  const texts = new Map<string, string>();
+  for (const name of TableNames.filter((each) => each.startsWith(`${prefix}-`))) {
+    const items: unknown[] = [];
+    for await (const page of paginateScan({ client }, { TableName: name, ConsistentRead: true }))
+      items.push(...(page.Items ?? []));
+    texts.set(name.slice(prefix.length + 1), JSON.stringify(items));
+  }
+  return texts;
+}
+
+it('none of that stands in a public table of a DynamoDB that is mirrored to, nor in any table of the third node', async () => {
+  const codes = twilio.taken.flatMap(({ body }) => /YES (\d{6}) or/.exec(body)?.[1] ?? []);
+  for (const member of federation.members)
+    await waitFor(
+      'the mirror to catch up',
+      async () => {
+        const shown = await member.json<{ state: string; lag: { entries: number } }>('GET', '/mirror');
+        return shown.state === 'running' && shown.lag.entries === 0;
+      },
+      60_000,
+    );
+  const [ofFirst, ofSecond, ofThird] = [
+    await tablesOf('first'),
+    await tablesOf('second'),
+    await tablesOf('third'),
+  ];
+  const tablesWith = (tables: ReadonlyMap<string, string>, text: string): string[] =>
+    [...tables].flatMap(([name, items]) => (items.includes(text) ? [name] : []));
+  for (const text of [...OF_PARTIES, ...OF_USER, `YES ${codes[0]}`]) {
+    expect(tablesWith(ofThird, text), text).toEqual([]);
+    for (const tables of [ofFirst, ofSecond])
+      expect(
+        tablesWith(tables, text).filter((name) => !PRIVATE_TABLES.has(name)),
+        text,
+      ).toEqual([]);
+  }
+  // Phones, addresses, reasons and codes are not for the private ones either.
+  for (const text of [...OF_USER, REASON, `YES ${codes[0]}`])
+    for (const tables of [ofFirst, ofSecond]) expect(tablesWith(tables, text), text).toEqual([]);
+  // The search has looked where they would be: public tables are filled, and private ones have what parties read.
+  for (const tables of [ofFirst, ofSecond, ofThird]) {
+    expect(tables.size).toBeGreaterThan(PRIVATE_TABLES.size);
+    expect(tablesWith(tables, PUBLIC_TITLE)).toContain('Listings');
+  }
+  for (const tables of [ofFirst, ofSecond]) {
+    expect(tablesWith(tables, MESSAGE)).toEqual(['Messages']);
+    expect(tablesWith(tables, PROGRESS)).toEqual(['Contracts']);
+  }
 }, 120_000);
