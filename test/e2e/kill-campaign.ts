@@ -54,12 +54,13 @@ export async function killCampaign({
       ]);
       // The moment of death is what varies: so many writes, and then somewhere between two batches.
       const enough = told.writes + 64 + random() * 400;
-      // Two trades of five steps each run at a time: some lives end in the middle of both, some have time for one.
+      // Two trades of five steps each run at a time: most lives end in the middle of both, every fifth sees one to its rating.
       const steps = trades.steps + random() * 8;
+      const ratings = trades.counts.ratings + (kill % 5 === 0 ? 1 : 0);
       await waitFor(
         'writes to be acknowledged',
-        () => told.writes >= enough && trades.steps >= steps,
-        40_000,
+        () => told.writes >= enough && trades.steps >= steps && trades.counts.ratings >= ratings,
+        LIFE_MS,
       );
       await new Promise((next) => setTimeout(next, random() * 30));
       await writer.stop('SIGKILL');
@@ -93,6 +94,8 @@ export async function killCampaign({
   }
 }
 
+/** Beyond it a life gets nowhere: on a busy machine one step of a trade may take seconds. */
+const LIFE_MS = 120_000;
 /** So many deaths between two looks at the whole database. */
 const FSCK_EVERY = 10;
 
