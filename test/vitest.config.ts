@@ -25,6 +25,7 @@ const MEASURING = [
   'test/e2e/events.test.ts',
   'test/sim/main-loop.test.ts',
   'test/sim/stall-share.test.ts',
+  'test/unit/open-dialog/merge-storms.test.ts',
 ];
 /** What computes most of the time and waits for no clock: CI runs it at a low priority beside all others, where a core is idle. */
 const BACKGROUND = [
