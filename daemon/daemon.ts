@@ -19,8 +19,8 @@ import { systemEnv } from './system-env.ts';
 const LOG_END_MS = 1000;
 
 /**
- * Runs one daemon until it is told to stop: the first SIGTERM or SIGINT stops gracefully, the second at once. Resolves when
- * everything has stopped.
+ * Runs one daemon until it is told to stop: the first SIGTERM or SIGINT stops gracefully, another more than a second later at once.
+ * Resolves when everything has stopped.
  */
 export async function runDaemon(settings: Settings): Promise<void> {
   const logger = createLogger(settings);
@@ -39,7 +39,7 @@ async function run(settings: Settings, logger: Logger, supervision: Supervision)
   const daemon = await startDaemon(settings, logger, (onHangup) => ignoreHangups(logger, onHangup));
   try {
     supervision.ready(selfCheck(daemon.node, daemon.url), () => statusLine(daemon.node));
-    await stopSignalled();
+    await stopSignalled(systemEnv);
     supervision.stopping();
   } finally {
     await daemon.stop();

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { onStopSignals } from '../service/signals.ts';
 import { systemEnv } from '../system-env.ts';
 import { pause } from '../../protocols/env.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
@@ -68,13 +69,13 @@ async function run(file: string, exit: boolean): Promise<void> {
   const killAll = (): void => {
     for (const node of nodes) node.kill();
   };
-  // The first signal ends the demo in order, the second at once; either way no process and no folder is left.
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (interrupt.signal.aborted) process.exit(1);
-    interrupt.abort(new AgrinetError('demo.interrupted', `interrupted by ${signal}`));
-  };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, onSignal);
+  // The first signal ends the demo in order, a later one at once; either way no process and no folder is left.
+  const stopListening = onStopSignals(
+    systemEnv,
+    ['SIGINT', 'SIGTERM', 'SIGHUP'],
+    (signal) => interrupt.abort(new AgrinetError('demo.interrupted', `interrupted by ${signal}`)),
+    () => process.exit(1),
+  );
   process.on('exit', killAll);
   try {
     const members = await converge(file, nodes, interrupt.signal);
@@ -86,7 +87,7 @@ async function run(file: string, exit: boolean): Promise<void> {
         console.error(`a node was not cleaned up: ${errorMessage(stop.reason)}`);
     }
     process.off('exit', killAll);
-    for (const signal of signals) process.off(signal, onSignal);
+    stopListening();
   }
 }
 

@@ -3,7 +3,7 @@ import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { readLocalApiKey } from '../api-key.ts';
 import type { JobHandlers } from '../jobs/job-queue.ts';
 import { readSettings } from '../secrets.ts';
-import { inTerminal } from '../service/signals.ts';
+import { endAtOnce, inTerminal, onStopSignals, stopSignals } from '../service/signals.ts';
 import { accountOf, isLoopbackHost, type Settings } from '../settings.ts';
 import { systemEnv } from '../system-env.ts';
 import { printLine } from './output.ts';
@@ -34,11 +34,8 @@ export function workerCommand(): Command {
           'API_KEY: not set. Set it to a key with the scope worker: agrinet keys issue',
         );
       const stop = new AbortController();
-      process.once('SIGTERM', () => stop.abort());
-      process.once('SIGINT', () => stop.abort());
-      process.on('SIGHUP', () =>
-        inTerminal() ? stop.abort() : say('SIGHUP ignored: settings are read only at startup'),
-      );
+      onStopSignals(systemEnv, stopSignals(), () => stop.abort(), endAtOnce);
+      if (!inTerminal()) process.on('SIGHUP', () => say('SIGHUP ignored: settings are read only at startup'));
       const { runWorker } = await import('../jobs/worker-process.ts'); // BullMQ, which no other command needs
       await runWorker(
         {

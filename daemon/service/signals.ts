@@ -1,4 +1,5 @@
 import { isatty } from 'node:tty';
+import type { Env } from '../../protocols/env.ts';
 import type { Logger } from '../logger.ts';
 
 /** Whether somebody sits before this process: then its terminal's end is meant for it. */
@@ -19,17 +20,45 @@ export function ignoreHangups(logger: Pick<Logger, 'info'>, onHangup: () => void
   });
 }
 
-/** Resolves at the first SIGTERM, SIGINT or end of the terminal (SIGHUP); the second ends the process at once. */
-export function stopSignalled(): Promise<void> {
-  return new Promise((resolve) => {
-    let told = false;
-    const stop = (): void => {
-      if (told) process.kill(process.pid, 'SIGKILL');
-      told = true;
-      resolve();
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-    if (inTerminal()) process.on('SIGHUP', stop);
-  });
+/** How long a repeated signal counts as part of the first: npm forwards to its child what the terminal has already sent to both. */
+const SAME_REQUEST_MS = 1000;
+
+/** The signals that ask this process to stop: in a terminal its end, too. */
+export function stopSignals(): readonly NodeJS.Signals[] {
+  return inTerminal() ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
+}
+
+/**
+ * Calls `first` at the first of these signals, and `again` at each one that comes more than SAME_REQUEST_MS after it. Returns how to stop
+ * listening.
+ */
+export function onStopSignals(
+  { monotonic }: Pick<Env, 'monotonic'>,
+  signals: readonly NodeJS.Signals[],
+  first: (signal: NodeJS.Signals) => void,
+  again: () => void,
+): () => void {
+  let since: number | undefined;
+  const listener = (signal: NodeJS.Signals): void => {
+    if (since !== undefined) {
+      if (monotonic() - since > SAME_REQUEST_MS) again();
+      return;
+    }
+    since = monotonic();
+    first(signal);
+  };
+  for (const signal of signals) process.on(signal, listener);
+  return () => {
+    for (const signal of signals) process.off(signal, listener);
+  };
+}
+
+/** Ends this process without another step, whatever it is doing. */
+export function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+/** Resolves at the first signal that asks the process to stop; another, more than a second later, ends it at once. */
+export async function stopSignalled(env: Pick<Env, 'monotonic'>): Promise<void> {
+  await new Promise<void>((resolve) => onStopSignals(env, stopSignals(), () => resolve(), endAtOnce));
 }

@@ -1,9 +1,13 @@
+import { fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { freePort, join as befriend, startDaemon } from '../support/daemon.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
+
+const NEVER_STOPS = join(import.meta.dirname, '..', 'support', 'never-stops.ts');
 
 let dir: ReturnType<typeof tempDir>;
 beforeEach(() => {
@@ -68,4 +72,59 @@ test('nothing holds the process after its log has said that it has stopped, with
     expect(codes).toEqual([0, 0, 0]);
   }
   expect(files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as unknown)).toEqual([[], [], []]);
+});
+
+test('a signal that comes twice is one request; another, a second later, ends a process that does not stop', async () => {
+  const child = fork(NEVER_STOPS, { silent: true });
+  const messages: string[] = [];
+  child.on('message', (message: string) => messages.push(message));
+  const heard = async (message: string): Promise<void> => {
+    await waitFor(`the process to say ${message}`, () => messages.includes(message));
+  };
+  try {
+    await heard('ready');
+    child.kill('SIGTERM');
+    await heard('first');
+    // As npm forwards it to a child that the terminal has already sent it to.
+    child.kill('SIGINT');
+    await heard('heard SIGINT');
+    expect(child.exitCode ?? child.signalCode).toBeNull();
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    child.kill('SIGTERM');
+    if (child.signalCode === null) await once(child, 'exit');
+    expect(child.signalCode).toBe('SIGKILL');
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
+test('a daemon whose whole process group is asked to stop, npm and it, ends in order', async () => {
+  const port = await freePort();
+  const npm = spawn('npm', ['start'], {
+    detached: true,
+    cwd: join(import.meta.dirname, '..', '..'),
+    env: {
+      ...process.env,
+      DATA_DIR: dir.path,
+      PORT: String(port),
+      MYCELIUM_PORT: '0',
+      MYCELIUM_MDNS: 'off',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [npm.stdout, npm.stderr])
+    stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const ended = once(npm, 'close');
+  try {
+    await waitFor(
+      'the page',
+      async () => (await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined))?.ok === true,
+    );
+  } finally {
+    process.kill(-(npm.pid ?? 0), 'SIGTERM');
+  }
+  await ended;
+  expect(output).toContain('stopped');
+  expect(output).not.toContain('SIGKILL');
 });
