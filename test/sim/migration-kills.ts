@@ -16,6 +16,7 @@ import { KEYSPACE, range, type SublevelName } from '../../storage/keyspace.ts';
 import type { Level } from '../../storage/level.ts';
 import { LAYOUT } from '../../storage/migrations.ts';
 import { openLevel } from '../../storage/open-level.ts';
+import { numberIn } from '../../storage/past-rows.ts';
 import { type Campaign, runCampaign } from '../support/campaign.ts';
 import { openLedgerNode } from '../support/ledger-node.ts';
 import { threadedMerger } from '../support/merger.ts';
@@ -170,7 +171,10 @@ async function start(folder: string, step: number, moment: Moment): Promise<Told
   };
 }
 
-/** Numbers of commits and what is drawn by chance differ from run to run, and what layout 1 says of arrivals is the time of the migration. */
+/**
+ * Numbers of commits and what is drawn by chance differ from run to run, and what layout 1 says of arrivals is the time of the migration.
+ * Numbers of changes that were drawn before a kill are never given again: of those of a record, their order counts.
+ */
 const OWN: readonly SublevelName[] = ['meta', 'journal'];
 
 async function rowsOf(folder: string, layout: number): Promise<Rows> {
@@ -179,12 +183,26 @@ async function rowsOf(folder: string, layout: number): Promise<Rows> {
     for (const name of Object.keys(KEYSPACE) as SublevelName[]) {
       if (OWN.includes(name)) continue;
       const sum = createHash('sha256');
+      if (name === 'recordOps') {
+        rows[name] = sum.update(JSON.stringify(await opOrder(level))).digest('hex');
+        continue;
+      }
       for await (const [key, value] of level.iterator(range(name)))
         sum.update(key).update(name === 'entries' && layout === 1 ? decodeEntryRow(key, value).bytes : value);
       rows[name] = sum.digest('hex');
     }
   });
   return rows;
+}
+
+/** The keys that lead from records to their ops, and where each one's number stands among all of them. */
+async function opOrder(level: Level): Promise<[key: string, place: number][]> {
+  const numbers = new Map<string, number>();
+  for await (const [key, value] of level.iterator(range('recordOps')))
+    numbers.set(key, numberIn(key, value) ?? 0);
+  const order = [...new Set(numbers.values())].toSorted((a, b) => a - b);
+  const places = new Map(order.map((no, place) => [no, place]));
+  return [...numbers].map(([key, no]) => [key, places.get(no) ?? 0]);
 }
 
 async function inLevel(folder: string, work: (level: Level) => Promise<void>): Promise<void> {
