@@ -1,5 +1,5 @@
 import type { AttachmentRef } from '../../protocols/market/attachment.ts';
-import type { AttachmentRequest } from '../../protocols/mycelium/attachment-request.ts';
+import type { AttachmentRequest } from '../../protocols/mycelium/attachment-protocol.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 
 /** Bytes that are stored here. */

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { attachmentRequest } from '../../protocols/mycelium/attachment-request.ts';
+import { attachmentRequest } from '../../protocols/mycelium/attachment-protocol.ts';
 import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import type { ApiContext } from '../context.ts';
 import { media, route, router } from '../route.ts';

@@ -1,10 +1,10 @@
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
-import type { AttachmentProtocol } from '../../protocols/mycelium/attachment-protocol.ts';
 import {
   ATTACHMENT_STREAM_LIMITS,
+  type AttachmentProtocol,
   type AttachmentRequest,
-} from '../../protocols/mycelium/attachment-request.ts';
+} from '../../protocols/mycelium/attachment-protocol.ts';
 import { newestConnection } from '../../protocols/mycelium/ports.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';

@@ -2,7 +2,7 @@ import type { AttachmentsPort, StoredAttachment } from '../../api/ports/attachme
 import { AgrinetError } from '../../protocols/errors.ts';
 import { ATTACHMENT_LIMITS, attachmentsOf } from '../../protocols/market/attachment.ts';
 import { attachmentType } from '../../protocols/market/attachment-type.ts';
-import type { AttachmentRequest } from '../../protocols/mycelium/attachment-request.ts';
+import type { AttachmentRequest } from '../../protocols/mycelium/attachment-protocol.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';

@@ -3,7 +3,7 @@ import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { atMost } from '../../protocols/lru-bound.ts';
 import { peerFailed, type FailureParts, privacyOf } from '../../protocols/mycelium/pull-event.ts';
-import type { AttachmentRequest } from '../../protocols/mycelium/attachment-request.ts';
+import type { AttachmentRequest } from '../../protocols/mycelium/attachment-protocol.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';

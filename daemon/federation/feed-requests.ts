@@ -1,7 +1,7 @@
 import type { AskedSource, SignedRequest, SyncSource } from '../../api/ports/sync-target.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import type { AttachmentRequest } from '../../protocols/mycelium/attachment-request.ts';
+import type { AttachmentRequest } from '../../protocols/mycelium/attachment-protocol.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { REQUEST_LIMITS, signRequest } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';

@@ -95,7 +95,7 @@ export class PeerExchange {
       if (response === null || (await frames.read(signal)) !== null) throw malformed();
       return await openRecords(decodeCbor(response), signal);
     } catch (error) {
-      frames.abort(error instanceof Error ? error : malformed());
+      frames.abort(error);
       throw error;
     }
   }
@@ -117,7 +117,7 @@ export class PeerExchange {
       await frames.close(signal);
       if ((await frames.read(signal)) !== null) throw malformed();
     } catch (error) {
-      frames.abort(error instanceof Error ? error : malformed());
+      frames.abort(error);
       this.#parts.onFailure(asker, error);
     } finally {
       this.#answering--;

@@ -49,7 +49,7 @@ export function createAnnounceProtocol(
       await frames.close(signal);
       onAnnouncement(connection, message.announcement);
     } catch (error) {
-      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+      frames.abort(error);
       onFailure(peer, error);
     }
   }
@@ -70,7 +70,7 @@ export function createAnnounceProtocol(
         await frames.close(signal);
         await frames.read(signal);
       } catch (error) {
-        frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+        frames.abort(error);
         throw error;
       }
     },

@@ -1,12 +1,9 @@
-import { errorCode } from '../errors.ts';
-import { Counts } from '../counts.ts';
 import { LRUCache } from 'lru-cache';
+import { Counts } from '../counts.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
 import { atMost } from '../lru-bound.ts';
-
-/** A peer that lets an answer time out is slow; any other failure says nothing about its speed. */
-export function howFailed(error: unknown): 'slow' | 'failed' {
-  return errorCode(error) === 'stream-timeout' ? 'slow' : 'failed';
-}
+import type { FramedStream } from '../wire/framed-stream.ts';
+import type { Access } from './ports.ts';
 
 export interface AnswerLimits {
   /** Answers under way in total. */
@@ -59,5 +56,43 @@ export class AnswerSlots {
     if (how === 'failed') return;
     if (how === 'taken') this.#slow.delete(peer);
     else this.#slow.set(peer, true);
+  }
+}
+
+export interface AnswerParts {
+  readonly access: Pick<Access, 'mayReplicate'>;
+  readonly onFailure: (peer: string, error: unknown) => void;
+}
+
+/** Answers the streams of one protocol: registered peers alone, within its limits. */
+export class BoundedAnswers {
+  readonly #parts: AnswerParts;
+  readonly #slots: AnswerSlots;
+
+  constructor(parts: AnswerParts, limits: AnswerLimits) {
+    this.#parts = parts;
+    this.#slots = new AnswerSlots(limits);
+  }
+
+  /** Serves a stream, or resets it. Never throws: what serving throws goes to `onFailure`, a timeout as `answer-slow`. */
+  async give(frames: FramedStream, peer: string, serve: () => Promise<void>): Promise<void> {
+    const { access, onFailure } = this.#parts;
+    if (!access.mayReplicate(peer))
+      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    const release = this.#slots.take(peer);
+    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
+    try {
+      await serve();
+      release('taken');
+    } catch (error) {
+      // Any other failure says nothing about the peer's speed.
+      const isSlow = errorCode(error) === 'stream-timeout';
+      release(isSlow ? 'slow' : 'failed');
+      frames.abort(error);
+      onFailure(
+        peer,
+        isSlow ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error }) : error,
+      );
+    }
   }
 }

@@ -1,132 +1,75 @@
-import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
-import { FramedStream } from '../wire/framed-stream.ts';
-import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
-import { AnswerSlots, howFailed } from './answer-slots.ts';
-import {
-  ATTACHMENT_STREAM_LIMITS,
-  type AttachmentRequest,
-  decodeAttachmentRequest,
-  encodeAttachmentRequest,
-} from './attachment-request.ts';
-import type { Access } from './ports.ts';
+import { ATTACHMENT_LIMITS, isAttachmentHash } from '../market/attachment.ts';
+import { fromHex, hex } from '../wire/bytes.ts';
+import { bytesOf, decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import { BytesProtocol, type BytesProtocolParts } from './bytes-protocol.ts';
 
-export interface AttachmentProtocol {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** The bytes as a peer gives them, which its caller holds against the hash; undefined when it gives none. */
-  ask(
-    connection: PeerConnection,
-    request: AttachmentRequest,
-    signal: AbortSignal,
-  ): Promise<Uint8Array | undefined>;
+/**
+ * Attachments, `/agrinet/<network>/attachment/1`: the asker sends one frame, a map of a record's key and the hash that the record names, and
+ * closes its side; the answer is one frame with the bytes, an empty one where the holder does not have them or does not give them to this
+ * asker. Guaranteed: nothing, since the asker compares the hash. Bytes that a private record names go to participants of its channel alone.
+ */
+export const ATTACHMENT_STREAM_LIMITS = {
+  /** The request: a record key of 160 characters, a hash, and two names. */
+  requestBytes: 256,
+  /** The answer: one attachment. */
+  answerBytes: ATTACHMENT_LIMITS.attachmentBytes,
+  /** The whole exchange, milliseconds: a megabyte over a mobile connection. */
+  exchangeMs: 20_000,
+  /** Per connection, both ways. */
+  streams: 8,
+  /** Answers under way in total: each holds its bytes. */
+  answering: 16,
+  /** Of them for one peer. */
+  answeringPerPeer: 4,
+  /** Beyond the first of each peer, for all peers together. */
+  further: 8,
+} as const;
+
+/** What is asked for: bytes with this hash, because this record names them. */
+export interface AttachmentRequest {
+  readonly record: RecordKey;
+  /** SHA-256, hex. */
+  readonly sha256: string;
 }
 
-export interface AttachmentProtocolParts {
-  readonly env: Pick<Env, 'deadline'>;
-  readonly libp2p: StreamHost;
-  readonly access: Pick<Access, 'mayReplicate'>;
-  /** What this peer may have; undefined for all else, whether it is here or not. */
-  readonly answer: (peer: string, request: AttachmentRequest) => Promise<Uint8Array | undefined>;
-  readonly onFailure: (peer: string, error: unknown) => void;
+export function encodeAttachmentRequest({ record, sha256 }: AttachmentRequest): Uint8Array {
+  return encodeCbor({ record, hash: fromHex(sha256) });
 }
 
-/** Asks for attachments and gives them; what that is is told in `attachment-request.ts`. */
+/** Reads a request strictly. Throws `attachment-malformed` or `not-canonical`. */
+export function decodeAttachmentRequest(data: Uint8Array): AttachmentRequest {
+  const map =
+    data.length > ATTACHMENT_STREAM_LIMITS.requestBytes
+      ? undefined
+      : mapOf(decodeCbor(data), ['record', 'hash']);
+  const hash = bytesOf(map?.hash, 32);
+  const request = map && hash && attachmentRequest(map.record, hex(hash));
+  if (request === undefined)
+    throw new AgrinetError('attachment-malformed', 'malformed request for an attachment');
+  return request;
+}
+
+/** A request as it stands in a path and its query; undefined for what is none. */
+export function attachmentRequest(record: unknown, sha256: unknown): AttachmentRequest | undefined {
+  if (parseRecordKey(record) === undefined || !isAttachmentHash(sha256)) return undefined;
+  return { record: record as RecordKey, sha256 }; // it was just parsed
+}
+
+export type AttachmentProtocolParts = BytesProtocolParts<AttachmentRequest>;
+export type AttachmentProtocol = BytesProtocol<AttachmentRequest>;
+
+/** Asks for attachments and gives them. */
 export function createAttachmentProtocol(
   parts: AttachmentProtocolParts,
   network: string,
 ): AttachmentProtocol {
-  return new AttachmentStreams(parts, `/agrinet/${network}/attachment/1`);
-}
-
-const NOT_HERE = new Uint8Array(0);
-
-class AttachmentStreams implements AttachmentProtocol {
-  readonly #parts: AttachmentProtocolParts;
-  readonly #protocol: string;
-  readonly #slots = new AnswerSlots(ATTACHMENT_STREAM_LIMITS);
-  #stopping = new AbortController();
-
-  constructor(parts: AttachmentProtocolParts, protocol: string) {
-    this.#parts = parts;
-    this.#protocol = protocol;
-  }
-
-  async start(): Promise<void> {
-    this.#stopping = new AbortController();
-    const { streams } = ATTACHMENT_STREAM_LIMITS;
-    await this.#parts.libp2p.handle(
-      this.#protocol,
-      (stream, connection) => this.#answer(stream, connection),
-      { maxInboundStreams: streams, maxOutboundStreams: streams },
-    );
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#parts.libp2p.unhandle(this.#protocol);
-  }
-
-  async ask(
-    connection: PeerConnection,
-    request: AttachmentRequest,
-    outer: AbortSignal,
-  ): Promise<Uint8Array | undefined> {
-    const signal = this.#bounded(outer);
-    const stream = await connection.newStream(this.#protocol, { signal });
-    const frames = new FramedStream(stream, {
-      maxFrame: ATTACHMENT_STREAM_LIMITS.answerBytes,
-      maxSent: ATTACHMENT_STREAM_LIMITS.requestBytes,
-    });
-    try {
-      await frames.write(encodeAttachmentRequest(request), signal);
-      await frames.close(signal);
-      const bytes = await frames.readNext(signal);
-      if ((await frames.read(signal)) !== null)
-        throw new AgrinetError('attachment-malformed', 'more than one frame came for an attachment');
-      return bytes.length === 0 ? undefined : bytes;
-    } catch (error) {
-      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
-      throw error;
-    }
-  }
-
-  #bounded(outer?: AbortSignal): AbortSignal {
-    const deadline = this.#parts.env.deadline(ATTACHMENT_STREAM_LIMITS.exchangeMs);
-    return AbortSignal.any([this.#stopping.signal, deadline, ...(outer === undefined ? [] : [outer])]);
-  }
-
-  async #answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
-    const { access, onFailure } = this.#parts;
-    const peer = connection.remotePeer.toString();
-    const frames = new FramedStream(stream, {
-      maxFrame: ATTACHMENT_STREAM_LIMITS.requestBytes,
-      maxSent: ATTACHMENT_STREAM_LIMITS.answerBytes,
-    });
-    if (!access.mayReplicate(peer))
-      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    const release = this.#slots.take(peer);
-    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
-    try {
-      await this.#serve(frames, peer);
-      release('taken');
-    } catch (error) {
-      const how = howFailed(error);
-      release(how);
-      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
-      onFailure(
-        peer,
-        how === 'slow'
-          ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error })
-          : error,
-      );
-    }
-  }
-
-  async #serve(frames: FramedStream, peer: string): Promise<void> {
-    const signal = this.#bounded();
-    const request = decodeAttachmentRequest(await frames.readNext(signal));
-    await frames.write((await this.#parts.answer(peer, request)) ?? NOT_HERE, signal);
-    await frames.close(signal);
-  }
+  return new BytesProtocol(parts, {
+    id: `/agrinet/${network}/attachment/1`,
+    limits: ATTACHMENT_STREAM_LIMITS,
+    malformed: 'attachment-malformed',
+    encode: encodeAttachmentRequest,
+    decode: decodeAttachmentRequest,
+  });
 }

@@ -6,7 +6,7 @@ import { FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { AskBudget } from './ask-budget.ts';
-import { AnswerSlots, howFailed } from './answer-slots.ts';
+import { BoundedAnswers } from './answer-slots.ts';
 import { DigestsFirst, type FrontierDialogue, WholePages } from './frontier-dialogues.ts';
 import type { FrontierGroup, FrontierPage } from './frontier-page.ts';
 import { FrontierStream, type ShownFrontier } from './frontier-stream.ts';
@@ -59,7 +59,7 @@ export class FrontierProtocol {
   readonly #parts: FrontierComponents;
   /** By protocol id, the one that is preferred first. */
   readonly #dialogues: ReadonlyMap<string, FrontierDialogue>;
-  readonly #slots = new AnswerSlots({ ...FRONTIER_LIMITS, further: FRONTIER_LIMITS.answering });
+  readonly #answers: BoundedAnswers;
   readonly #asked: AskBudget;
   readonly #turns: FrontierTurns;
   #stopping = new AbortController();
@@ -70,6 +70,10 @@ export class FrontierProtocol {
       [`/agrinet/${network}/frontier/2`, new DigestsFirst(components.viewFor)],
       [`/agrinet/${network}/frontier/1`, new WholePages(components.frontierFor)],
     ]);
+    this.#answers = new BoundedAnswers(components, {
+      ...FRONTIER_LIMITS,
+      further: FRONTIER_LIMITS.answering,
+    });
     this.#asked = new AskBudget(FRONTIER_LIMITS, components.env);
     this.#turns = new FrontierTurns(FRONTIER_LIMITS.pages, components.env.random);
   }
@@ -108,28 +112,19 @@ export class FrontierProtocol {
   }
 
   async #answer(dialogue: FrontierDialogue, stream: ByteStream, connection: PeerConnection): Promise<void> {
-    const { access, onFrontier, onFailure } = this.#parts;
+    const { access, onFrontier } = this.#parts;
     const peer = connection.remotePeer.toString();
     const frames = new FramedStream(stream, { maxFrame: LIMITS.frontierBytes });
-    if (!access.mayReplicate(peer))
-      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    if (!this.#asked.take(peer))
+    if (access.mayReplicate(peer) && !this.#asked.take(peer))
       return frames.abort(new AgrinetError('rate-limited', 'frontiers are asked for too often'));
-    const release = this.#slots.take(peer);
-    if (release === undefined)
-      return frames.abort(new AgrinetError('busy', 'too many exchanges at once; try again later'));
-    const exchange = this.#exchange(frames, peer, this.#wholeExchange());
-    try {
-      const shown = await dialogue.answer(exchange);
-      await onFrontier(connection, shown);
-      release('taken');
-    } catch (error) {
-      release(howFailed(error));
-      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
-      onFailure(peer, error);
-    } finally {
-      this.#asked.charge(peer, exchange.moved);
-    }
+    await this.#answers.give(frames, peer, async () => {
+      const exchange = this.#exchange(frames, peer, this.#wholeExchange());
+      try {
+        await onFrontier(connection, await dialogue.answer(exchange));
+      } finally {
+        this.#asked.charge(peer, exchange.moved);
+      }
+    });
   }
 
   #exchange(frames: FramedStream, peer: string, whole: AbortSignal): FrontierStream {

@@ -4,7 +4,7 @@ import { CpuTurn } from '../wire/cpu-turn.ts';
 import { FramedStream } from '../wire/framed-stream.ts';
 import { pullSlow, steady } from '../wire/steady.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
-import { AnswerSlots, howFailed } from './answer-slots.ts';
+import { BoundedAnswers } from './answer-slots.ts';
 import type { Access, FeedSource } from './ports.ts';
 import {
   decodeRangeRequest,
@@ -31,13 +31,14 @@ export interface RangeComponents {
 export class RangeProtocol {
   readonly #parts: RangeComponents;
   readonly #protocol: string;
-  readonly #slots = new AnswerSlots(RANGE_LIMITS);
+  readonly #answers: BoundedAnswers;
   readonly #turn: CpuTurn;
   #stopping = new AbortController();
 
   constructor(components: RangeComponents, network: string) {
     this.#parts = components;
     this.#protocol = `/agrinet/${network}/range/1`;
+    this.#answers = new BoundedAnswers(components, RANGE_LIMITS);
     this.#turn = new CpuTurn(components.env);
   }
 
@@ -95,31 +96,13 @@ export class RangeProtocol {
     }
   }
 
-  async #answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
-    const { access, onFailure } = this.#parts;
+  #answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
     const peer = connection.remotePeer.toString();
     const frames = new FramedStream(stream, {
       maxFrame: RANGE_LIMITS.requestBytes,
       maxSent: FRAME_LIMITS.frameBytes,
     });
-    if (!access.mayReplicate(peer))
-      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    const release = this.#slots.take(peer);
-    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
-    try {
-      await this.#serve(frames, peer);
-      release('taken');
-    } catch (error) {
-      const how = howFailed(error);
-      release(how);
-      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
-      onFailure(
-        peer,
-        how === 'slow'
-          ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error })
-          : error,
-      );
-    }
+    return this.#answers.give(frames, peer, () => this.#serve(frames, peer));
   }
 
   async #serve(frames: FramedStream, peer: string): Promise<void> {

@@ -108,7 +108,7 @@ export class FramedStream {
   }
 
   /** Resets the stream at once, in both directions. Harmless on a stream that is already closed. */
-  abort(error: Error): void {
+  abort(error: unknown): void {
     this.#fail(
       error instanceof AgrinetError
         ? error

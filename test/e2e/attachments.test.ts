@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadSettings } from '../../daemon/settings.ts';
 import { fsck } from '../../daemon/maintenance.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
-import { encodeAttachmentRequest } from '../../protocols/mycelium/attachment-request.ts';
+import { encodeAttachmentRequest } from '../../protocols/mycelium/attachment-protocol.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { agrinet } from '../support/cli.ts';

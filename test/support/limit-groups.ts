@@ -29,7 +29,7 @@ import { ATTACHMENT_LIMITS } from '../../protocols/market/attachment.ts';
 import { NOTE_LIMITS } from '../../protocols/market/deal-note/verify.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
-import { ATTACHMENT_STREAM_LIMITS } from '../../protocols/mycelium/attachment-request.ts';
+import { ATTACHMENT_STREAM_LIMITS } from '../../protocols/mycelium/attachment-protocol.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { EXCHANGE_LIMITS } from '../../protocols/mycelium/exchanges.ts';
 import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
@@ -91,7 +91,7 @@ export const WIRE_LIMITS = {
   'protocols/mycelium/announce.ts': ['Direct announcements', ANNOUNCE_LIMITS],
   'protocols/mycelium/signed-request.ts': ['Signed requests', REQUEST_LIMITS],
   'protocols/market/attachment.ts': ['Attachments', ATTACHMENT_LIMITS],
-  'protocols/mycelium/attachment-request.ts': ['Asking for attachments', ATTACHMENT_STREAM_LIMITS],
+  'protocols/mycelium/attachment-protocol.ts': ['Asking for attachments', ATTACHMENT_STREAM_LIMITS],
   'protocols/discovery/peer-exchange.ts': ['Peer exchange', PEER_EXCHANGE_LIMITS],
 } as const;
 

@@ -3,7 +3,7 @@ import {
   type AttachmentRequest,
   decodeAttachmentRequest,
   encodeAttachmentRequest,
-} from '../../../protocols/mycelium/attachment-request.ts';
+} from '../../../protocols/mycelium/attachment-protocol.ts';
 import { fromHex, hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
 import { ATTACHMENT_LIMITS, attachmentRef } from '../../../protocols/market/attachment.ts';
-import { createAttachmentProtocol } from '../../../protocols/mycelium/attachment-protocol.ts';
 import {
   ATTACHMENT_STREAM_LIMITS,
   type AttachmentRequest,
+  createAttachmentProtocol,
   decodeAttachmentRequest,
   encodeAttachmentRequest,
-} from '../../../protocols/mycelium/attachment-request.ts';
+} from '../../../protocols/mycelium/attachment-protocol.ts';
 import { encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { FramedStream } from '../../../protocols/wire/framed-stream.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';

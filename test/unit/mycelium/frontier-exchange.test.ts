@@ -165,7 +165,7 @@ describe.each(['frontier/1', 'frontier/2'])('%s with those who ask and say nothi
         () => false,
       );
       await told;
-      if (failures.get(peer)?.at(-1) === 'stream-timeout') places++;
+      if (failures.get(peer)?.at(-1) === 'answer-slow') places++;
       return answered;
     };
     const silent = Array.from({ length: FRONTIER_LIMITS.answering }, (_, i) => `silent-${i}`);

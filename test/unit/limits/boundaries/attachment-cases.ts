@@ -18,7 +18,7 @@ export const ATTACHMENT_CASES = {
     nameCharacters: { shownBy: [STREAMS, 'a reference has a name and a type of so many characters at most'] },
     typeCharacters: { shownBy: [STREAMS, 'a reference has a name and a type of so many characters at most'] },
   } satisfies CasesOf<'protocols/market/attachment.ts'>,
-  'protocols/mycelium/attachment-request.ts': {
+  'protocols/mycelium/attachment-protocol.ts': {
     requestBytes: { shownBy: [STREAMS, 'a request has so many bytes at most'] },
     answerBytes: {
       shownBy: [STREAMS, 'an answer of so many bytes comes whole, and a longer one is an offence'],
@@ -28,7 +28,7 @@ export const ATTACHMENT_CASES = {
     answering: { shownBy: [SLOTS, SLOTS_TITLE] },
     answeringPerPeer: { shownBy: [STREAMS, 'more answers than one peer may have at a time are refused'] },
     further: { shownBy: [SLOTS, FURTHER] },
-  } satisfies CasesOf<'protocols/mycelium/attachment-request.ts'>,
+  } satisfies CasesOf<'protocols/mycelium/attachment-protocol.ts'>,
   'daemon/attachments/attachments.ts': {
     unnamed: { shownBy: [TEST, 'uploads that nothing names are counted for each user'] },
   } satisfies CasesOf<'daemon/attachments/attachments.ts'>,

@@ -22,6 +22,7 @@ import { inlineReader } from '../../../support/inline-reader.ts';
 
 const everybody = { mayReplicate: () => true, mayHold: () => true };
 const UNTIL = ['goes on', 'stream-timeout', 'stream-timeout'] as const;
+const UNTIL_SLOW = ['goes on', 'answer-slow', 'answer-slow'] as const;
 const forever = new AbortController().signal;
 /** What became of the only stream that a bench has answered. */
 const ended = (bench: StreamBench): string => bench.failures[0] ?? 'goes on';
@@ -161,7 +162,7 @@ function begun(
 }
 
 export const FRONTIER_CASES = {
-  pageMs: silence(frontierOf),
+  pageMs: { ...silence(frontierOf), gives: UNTIL_SLOW },
   exchangeMs: {
     over: 'clock',
     async send(_, ms) {
@@ -177,7 +178,7 @@ export const FRONTIER_CASES = {
       await clock.pass(left);
       return ended(bench);
     },
-    gives: UNTIL,
+    gives: UNTIL_SLOW,
   },
   streams: begun('frontier', async (env, libp2p) => {
     const protocol = frontierOf(env, { libp2p, onFailure: () => undefined });
@@ -205,7 +206,7 @@ export const RANGE_CASES = {
       await settle();
       return ended(bench);
     },
-    gives: ['goes on', 'answer-slow', 'answer-slow'],
+    gives: UNTIL_SLOW,
   },
   streams: begun('range', async (env, libp2p) => {
     const protocol = rangeOf(env, { libp2p, onFailure: () => undefined });
