@@ -1,6 +1,6 @@
 import type { Floor, FloorValue } from '../open-dialog/floor.ts';
 import { contentId } from '../open-dialog/membership.ts';
-import { opIdOf } from '../open-dialog/op-id.ts';
+import { opIdOf } from '../open-dialog/change.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import { collectionOf } from '../open-dialog/schema.ts';
 import { sha256 } from '../wire/bytes.ts';

@@ -1,3 +1,5 @@
+import { giveBack, refill, type TokenBucket } from '../token-bucket.ts';
+
 /**
  * What peers say of others: that somebody who is absent here is there. Such a peer is dialled before others, so whoever says it of peers that
  * are not there would keep those from their redials. Each peer is believed so often and no oftener, all of them together for half of the
@@ -16,15 +18,10 @@ export const HEARSAY_LIMITS = {
   tellers: 256,
 } as const;
 
-interface Bucket {
-  left: number;
-  at: number;
-}
-
 /** What may still be believed; changed only by the functions below. */
 export interface Hearsay {
-  readonly total: Bucket;
-  readonly tellers: Map<string, Bucket>;
+  readonly total: TokenBucket;
+  readonly tellers: Map<string, TokenBucket>;
 }
 
 export function emptyHearsay(): Hearsay {
@@ -45,22 +42,16 @@ export function isBelieved(hearsay: Hearsay, teller: string, now: number): boole
 
 /** What it said was so. */
 export function provedTrue(hearsay: Hearsay, teller: string): void {
-  const own = bucketOf(hearsay, teller);
-  own.left = Math.min(own.left + 1, HEARSAY_LIMITS.burst);
-  hearsay.total.left = Math.min(hearsay.total.left + 1, HEARSAY_LIMITS.totalBurst);
+  giveBack(bucketOf(hearsay, teller), HEARSAY_LIMITS.burst);
+  giveBack(hearsay.total, HEARSAY_LIMITS.totalBurst);
 }
 
 /** The one used last stands last. */
-function bucketOf({ tellers }: Hearsay, teller: string): Bucket {
+function bucketOf({ tellers }: Hearsay, teller: string): TokenBucket {
   const known = tellers.get(teller) ?? { left: HEARSAY_LIMITS.burst, at: -Infinity };
   tellers.delete(teller);
   tellers.set(teller, known);
   const [oldest] = tellers.keys();
   if (tellers.size > HEARSAY_LIMITS.tellers && oldest !== undefined) tellers.delete(oldest);
   return known;
-}
-
-function refill(bucket: Bucket, burst: number, everyMs: number, now: number): void {
-  bucket.left = Math.min(bucket.left + (now - bucket.at) / everyMs, burst);
-  bucket.at = now;
 }

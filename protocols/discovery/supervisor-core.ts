@@ -1,3 +1,4 @@
+import { giveBack, type TokenBucket } from '../token-bucket.ts';
 import { emptyHearsay, type Hearsay, isBelieved, provedTrue } from './hearsay.ts';
 
 /**
@@ -96,7 +97,7 @@ export interface SupervisorState {
   /** Unless something happens, nothing is to be dialled before. */
   idleUntil: number;
   /** The budget for failing redials, and when it was last updated. */
-  readonly redials: { left: number; at: number };
+  readonly redials: TokenBucket;
   readonly hearsay: Hearsay;
 }
 
@@ -162,9 +163,14 @@ export function apply(
     case 'closed':
       return closed(state, event.linkId, now, random);
     case 'dialled':
-      return dialled(state, event.key, event.peerId, now, random);
-    case 'dial-failed':
-      return dialFailed(state, event.key, event.forGood === true, now, random);
+    case 'dial-failed': {
+      const entry = state.entries.get(event.key);
+      if (entry === undefined) return;
+      entry.dialing = false;
+      return event.type === 'dialled'
+        ? dialled(state, entry, event.peerId, now, random)
+        : dialFailed(state, entry, event.forGood === true, now, random);
+    }
     case 'pinged': {
       const link = state.links.get(event.linkId);
       if (link === undefined) return;
@@ -186,15 +192,12 @@ export function apply(
 
 function dialled(
   state: SupervisorState,
-  key: string,
+  entry: Entry,
   peerId: string,
   now: number,
   random: () => number,
 ): void {
-  const entry = state.entries.get(key);
-  if (entry === undefined) return;
-  entry.dialing = false;
-  if (entry.tries > 0) state.redials.left = Math.min(state.redials.left + 1, SUPERVISOR_LIMITS.redialBurst);
+  if (entry.tries > 0) giveBack(state.redials, SUPERVISOR_LIMITS.redialBurst);
   entry.tries = 0;
   if (entry.saidBy !== undefined) provedTrue(state.hearsay, entry.saidBy);
   delete entry.saidBy;
@@ -213,14 +216,11 @@ function heardOf(state: SupervisorState, peerId: string, from: string, now: numb
 
 function dialFailed(
   state: SupervisorState,
-  key: string,
+  entry: Entry,
   forGood: boolean,
   now: number,
   random: () => number,
 ): void {
-  const entry = state.entries.get(key);
-  if (entry === undefined) return;
-  entry.dialing = false;
   delete entry.saidBy;
   entry.tries++;
   entry.outageSince ??= now;
@@ -228,7 +228,7 @@ function dialFailed(
   const outage = entry.heardFrom ? 0 : now - entry.outageSince;
   retryIn(entry, backoff(outage, random(), absentOf(state)), now);
   const tired = entry.target.kind === 'candidate' && entry.tries >= SUPERVISOR_LIMITS.candidateTries;
-  if (forGood || tired) state.entries.delete(key);
+  if (forGood || tired) state.entries.delete(keyOf(entry.target));
 }
 
 function add(state: SupervisorState, target: Target, now: number): void {

@@ -1,3 +1,4 @@
+import { refill } from '../token-bucket.ts';
 import {
   type Entry,
   keyOf,
@@ -47,7 +48,7 @@ function decideDials(state: SupervisorState, now: number): SupervisorEffects['di
   const stable = new Set(
     links.filter(({ openedAt }) => now - openedAt >= SUPERVISOR_LIMITS.stableMs).map(({ peerId }) => peerId),
   );
-  refill(state.redials, now);
+  refill(state.redials, SUPERVISOR_LIMITS.redialBurst, SUPERVISOR_LIMITS.redialEveryMs, now);
   const due: Entry[] = [];
   let dialing = 0;
   let redialing = 0;
@@ -102,12 +103,6 @@ function decideDials(state: SupervisorState, now: number): SupervisorEffects['di
 /** Candidates are few, and forgotten soon: they have their own bounds. */
 function isRedial({ tries, target }: Entry): boolean {
   return tries > 0 && target.kind !== 'candidate';
-}
-
-function refill(redials: SupervisorState['redials'], now: number): void {
-  const { redialEveryMs, redialBurst } = SUPERVISOR_LIMITS;
-  redials.left = Math.min(redials.left + (now - redials.at) / redialEveryMs, redialBurst);
-  redials.at = now;
 }
 
 /**

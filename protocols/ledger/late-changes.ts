@@ -1,4 +1,4 @@
-import type { Change, FieldOp } from '../open-dialog/change.ts';
+import { type Change, type FieldOp, opIdText } from '../open-dialog/change.ts';
 import { APPLIED, rejected } from '../open-dialog/fast-path.ts';
 import { genesisOf } from '../open-dialog/genesis.ts';
 import {
@@ -10,7 +10,6 @@ import {
   type Seen,
   seenBy,
 } from '../open-dialog/late-change.ts';
-import { opIdText } from '../open-dialog/op-id.ts';
 import type { OpenState, PlacedOp, Verdict } from '../open-dialog/record.ts';
 import type { Collection } from '../open-dialog/schema.ts';
 import { writerProblem } from '../open-dialog/writer-rule.ts';

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Env } from '../env.ts';
 import { atMost } from '../lru-bound.ts';
+import { refill, type TokenBucket } from '../token-bucket.ts';
 
 export interface AskLimits {
   /** So many questions at once. */
@@ -9,11 +10,6 @@ export interface AskLimits {
   readonly askEveryMs: number;
   /** So many pages, of either side, cost as much as one more question. */
   readonly askPages: number;
-}
-
-interface Asked {
-  left: number;
-  at: number;
 }
 
 /** Peers whose questions are counted; of one that asked longer ago than all of these nothing is owed any more. */
@@ -26,7 +22,7 @@ const REMEMBERED = 4096;
 export class AskBudget {
   readonly #limits: AskLimits;
   readonly #env: Pick<Env, 'monotonic'>;
-  readonly #peers = new LRUCache<string, Asked>(atMost(REMEMBERED));
+  readonly #peers = new LRUCache<string, TokenBucket>(atMost(REMEMBERED));
 
   constructor(limits: AskLimits, env: Pick<Env, 'monotonic'>) {
     this.#limits = limits;
@@ -46,12 +42,11 @@ export class AskBudget {
     this.#of(peer).left -= pages / this.#limits.askPages;
   }
 
-  #of(peer: string): Asked {
+  #of(peer: string): TokenBucket {
     const { askBurst, askEveryMs } = this.#limits;
     const now = this.#env.monotonic();
     const known = this.#peers.get(peer) ?? { left: askBurst, at: now };
-    known.left = Math.min(known.left + (now - known.at) / askEveryMs, askBurst);
-    known.at = now;
+    refill(known, askBurst, askEveryMs, now);
     this.#peers.set(peer, known);
     return known;
   }

@@ -1,8 +1,7 @@
 import type { Channel } from '../wire/ids.ts';
-import type { Change, FieldOp } from './change.ts';
+import { type Change, type FieldOp, opIdText } from './change.ts';
 import { genesisOf } from './genesis.ts';
 import { evictActors, restOf } from './hot.ts';
-import { opIdText } from './op-id.ts';
 import { outlastsErasure, type ReadOp, type Reading } from './read-op.ts';
 import { type Membership, type OpenState, type PlacedOp, type RecordState, type Verdict } from './record.ts';
 import { noteTimes } from './record-times.ts';

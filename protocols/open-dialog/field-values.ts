@@ -1,7 +1,6 @@
-import type { FieldOp, Scalar } from './change.ts';
+import { type FieldOp, opIdText, type Scalar } from './change.ts';
 import type { FloorValue } from './floor.ts';
 import { hotValues } from './hot.ts';
-import { opIdText } from './op-id.ts';
 import { firstInPieces } from './pieces.ts';
 import type { FieldValue, Values } from './record.ts';
 

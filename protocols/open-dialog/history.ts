@@ -1,11 +1,10 @@
-import type { Change, FieldOp, OpId } from './change.ts';
+import { type Change, type FieldOp, type OpId, opIdText } from './change.ts';
 import { type ChangeGraph, type Clock, Clocks, isSeen } from './clocks.ts';
 import { type Floor, type FloorValue, type Ground, groundOf } from './floor.ts';
 import type { Follows, Lack, ShownField, ShownSet } from './history-types.ts';
 import { type ActorSeq, HOT, restOf } from './hot.ts';
 import { Line } from './line.ts';
 import { NumberColumn } from './number-column.ts';
-import { opIdText } from './op-id.ts';
 import { firstInPieces, hashInPieces, sortedInPieces } from './pieces.ts';
 import { CHECKPOINT, type RecordState } from './record.ts';
 import type { Collection } from './schema.ts';
