@@ -80,13 +80,13 @@ const BESIDE: readonly SublevelName[] = ['meta', 'audit', ...KEPT];
 async function checkValues(
   db: Database,
   problems: Problem[],
-  encrypted: readonly SublevelName[],
+  checked: readonly SublevelName[],
 ): Promise<void> {
   // Every table is read to its end: LevelDB notices some damage only then.
   const names = Object.keys(KEYSPACE) as SublevelName[];
-  for (const name of names.filter((each) => !encrypted.includes(each)))
+  for (const name of names.filter((each) => !checked.includes(each)))
     for await (const key of db.level.keys(range(name))) if (key === '') break;
-  for (const name of encrypted) {
+  for (const name of checked) {
     for await (const [key, value] of db.level.iterator(range(name))) {
       try {
         verifyChecksum(key, value);

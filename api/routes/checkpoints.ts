@@ -67,7 +67,16 @@ const make = route('operator', {
 
 /** `/checkpoints`. */
 export function checkpointRoutes({ env, checkpoints, log }: Pick<ApiContext, 'env' | 'checkpoints' | 'log'>) {
-  const failed = (error: unknown): void => log('a checkpoint failed', { err: error });
+  type Work = (onProgress: (done: number, total: number) => void) => Promise<CheckpointOutcome>;
+  const lines = (work: Work) =>
+    byteStream(
+      progressLines(
+        env,
+        async (onProgress) => shownOutcome(await work(onProgress)),
+        (error) => log('a checkpoint failed', { err: error }),
+      ),
+    );
+  const headers = { 'content-type': NDJSON };
   return router()
     .openapi(show, async (c) => {
       const { everyDays, checkpoints: shown } = await checkpoints.status();
@@ -79,22 +88,20 @@ export function checkpointRoutes({ env, checkpoints, log }: Pick<ApiContext, 'en
       }));
       return c.json({ everyDays, checkpoints: rows }, 200);
     })
-    .openapi(plan, (c) => {
-      const lines = progressLines(
-        env,
-        async (onProgress) => shownOutcome(await checkpoints.plan(onProgress)),
-        failed,
-      );
-      return c.body(byteStream(lines), 200, { 'content-type': NDJSON });
-    })
-    .openapi(make, (c) => {
-      const lines = progressLines(
-        env,
-        async (onProgress) => shownOutcome(await checkpoints.make(onProgress)),
-        failed,
-      );
-      return c.body(byteStream(lines), 200, { 'content-type': NDJSON });
-    });
+    .openapi(plan, (c) =>
+      c.body(
+        lines((onProgress) => checkpoints.plan(onProgress)),
+        200,
+        headers,
+      ),
+    )
+    .openapi(make, (c) =>
+      c.body(
+        lines((onProgress) => checkpoints.make(onProgress)),
+        200,
+        headers,
+      ),
+    );
 }
 
 function shownOutcome({ outcome, id, figures, why }: CheckpointOutcome): object {

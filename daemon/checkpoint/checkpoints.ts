@@ -9,7 +9,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import { listVerdicts } from '../../storage/verdict-list.ts';
 import { paced } from '../scrub/scrub.ts';
 import { heldCheckpoints } from './held.ts';
-import { CHECKPOINT_TIMES, VERIFY_COST } from './limits.ts';
+import { type CheckpointTimes, VERIFY_COST } from './limits.ts';
 import { CheckpointMaker, type HowMade, isExpected, type MakerParts } from './maker.ts';
 import {
   isDecided,
@@ -31,8 +31,7 @@ export interface CheckpointsParts
   readonly onFalse: (checkpoint: Checkpoint) => void;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
-  /** Of the tests. */
-  readonly lagMs?: number;
+  readonly times: CheckpointTimes;
 }
 
 type HowWorked = Pick<HowMade, 'turn' | 'signal'>;
@@ -60,7 +59,7 @@ export class Checkpoints implements CheckpointsPort {
     this.#parts = parts;
     this.#maker = new CheckpointMaker({
       ...parts,
-      lagMs: parts.lagMs ?? CHECKPOINT_TIMES.lagMs,
+      lagMs: parts.times.lagMs,
       waitsForUpgrade: () => this.#waitsForUpgrade(parts.identity.peerId),
       stamp: () => this.#changes,
     });
@@ -157,7 +156,7 @@ export class Checkpoints implements CheckpointsPort {
 
   /** The effective checkpoint of an author, unless that was done or its turn has not come. */
   async #verify(author: PeerId, how: HowWorked): Promise<void> {
-    const { identity, net, store, db, env, now, log } = this.#parts;
+    const { identity, net, store, db, env, now, log, times } = this.#parts;
     if (author === identity.peerId || how.signal.aborted) return;
     if (env.monotonic() < (this.#notBefore.get(author) ?? -Infinity)) return;
     const { effective } = await heldCheckpoints(store, author, net);
@@ -168,7 +167,7 @@ export class Checkpoints implements CheckpointsPort {
     const waitsForUpgrade = (of: PeerId): Promise<boolean> => this.#waitsForUpgrade(of);
     const parts = { store, db, waitsForUpgrade, now };
     const { outcome, why } = await checkCheckpoint(parts, checkpoint, how);
-    const rest = Math.max(CHECKPOINT_TIMES.verifyMs, how.turn.usedMs() * VERIFY_COST);
+    const rest = Math.max(times.verifyMs, how.turn.usedMs() * VERIFY_COST);
     this.#notBefore.set(author, env.monotonic() + rest);
     this.#count(outcome);
     log('checkpoint verified', { author, id: checkpoint.id, outcome, why });

@@ -5,6 +5,7 @@ export const CHECKPOINT_TIMES = {
   /** Between two verifications of one author at the least. */
   verifyMs: 6 * 60 * 60_000,
 } as const;
+export type CheckpointTimes = Readonly<Record<keyof typeof CHECKPOINT_TIMES, number>>;
 
 /** Whoever costs much to verify is verified so much less often: a share of 4 % of a core at most. */
 export const VERIFY_COST = 25;

@@ -10,7 +10,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import { fullKey } from '../../storage/keyspace.ts';
 import type { Store } from '../../storage/store.ts';
-import { putJson, verifiedJson } from '../../storage/values.ts';
+import { putJson, soundJson } from '../../storage/values.ts';
 
 /** What came of the verification of an author's checkpoint. */
 export interface Verification {
@@ -37,13 +37,7 @@ export async function notedVerification(
   author: PeerId,
 ): Promise<Verification | undefined> {
   const key = noteKey(author);
-  const value = await level.get(key);
-  if (value === undefined) return undefined;
-  try {
-    return verifiedJson<Verification>(key, value);
-  } catch {
-    return undefined; // damaged: it is verified again
-  }
+  return soundJson<Verification>(key, await level.get(key)); // damaged: it is verified again
 }
 
 /** Whether this very checkpoint has been decided. One that could not be is tried again. */

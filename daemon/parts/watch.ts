@@ -1,5 +1,6 @@
 import type { CheckpointsPort } from '../../api/ports/checkpoints.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
+import { Lazy } from '../../protocols/lazy.ts';
 import type { Checkpoints } from '../checkpoint/checkpoints.ts';
 import { definePart, type Face } from '../parts.ts';
 import { type ReachWatch, startReachWatch } from '../reach/reach-watch.ts';
@@ -90,29 +91,21 @@ export function defineCheckpoints(
   audited: Face<{ readonly ledger: Pick<Ledger, 'write'> }>,
 ) {
   return definePart<RunningCheckpoints>('checkpoints', () => {
-    let loading: Promise<Checkpoints> | undefined;
     let running: Checkpoints | undefined;
-    let isStopped = false;
-    const open = async (): Promise<Checkpoints> => {
-      const made = await openCheckpoints(node, audited);
-      running = made;
-      if (isStopped) await made.stop();
-      return made;
-    };
-    const loaded = (): Promise<Checkpoints> => (loading ??= open());
+    const opened = new Lazy(async () => (running = await openCheckpoints(node, audited)));
     // What was not loaded has not begun anything that a commit could change.
     node.hooks.committed.on('checkpoints', (committed) => running?.committed(committed));
     return {
       face: {
-        look: async () => (await loaded()).look(),
-        status: async () => (await loaded()).status(),
-        plan: async (onProgress) => (await loaded()).plan(onProgress),
-        make: async (onProgress) => (await loaded()).make(onProgress),
+        look: async () => (await opened.get()).look(),
+        status: async () => (await opened.get()).status(),
+        plan: async (onProgress) => (await opened.get()).plan(onProgress),
+        make: async (onProgress) => (await opened.get()).make(onProgress),
         counts: () => running?.counts() ?? new Map<string, number>(),
       },
       async stop() {
-        isStopped = true;
-        await (await loading?.catch(() => undefined))?.stop();
+        if (opened.isAsked) await opened.get().catch(() => undefined);
+        await running?.stop();
       },
     };
   });
@@ -122,7 +115,10 @@ async function openCheckpoints(
   { identity, settings, store, db, registry, rejoin, alarms, clock, env, logger }: CheckpointNode,
   audited: Face<{ readonly ledger: Pick<Ledger, 'write'> }>,
 ): Promise<Checkpoints> {
-  const { Checkpoints } = await import('../checkpoint/checkpoints.ts');
+  const [{ Checkpoints }, { CHECKPOINT_TIMES }] = await Promise.all([
+    import('../checkpoint/checkpoints.ts'),
+    import('../checkpoint/limits.ts'),
+  ]);
   return new Checkpoints({
     identity,
     net: settings.myceliumNetwork,
@@ -141,5 +137,6 @@ async function openCheckpoints(
     log: (message, fields) => logger.info(fields, message),
     now: clock.now,
     env,
+    times: CHECKPOINT_TIMES,
   });
 }

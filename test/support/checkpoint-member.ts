@@ -1,5 +1,6 @@
 import type { CheckpointOutcome } from '../../api/ports/checkpoints.ts';
 import { Checkpoints, type CheckpointsParts } from '../../daemon/checkpoint/checkpoints.ts';
+import { CHECKPOINT_TIMES } from '../../daemon/checkpoint/limits.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
 import { draftEdit, draftErasure, draftFact, draftTombstone } from '../../protocols/ledger/drafts.ts';
@@ -64,7 +65,7 @@ export async function checkpointMember(
         log: () => undefined,
         now: Date.now,
         env: HASTY,
-        lagMs,
+        times: { ...CHECKPOINT_TIMES, lagMs },
         ...parts,
       });
       made.push(checkpoints);
