@@ -1,5 +1,6 @@
 import { attachmentsOf } from '../protocols/market/attachment.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
+import { parsedJson } from '../protocols/wire/json.ts';
 import type { Principal } from './access.ts';
 import { namedItems } from './attachment-inputs.ts';
 import type { ApiContext } from './context.ts';
@@ -39,10 +40,6 @@ export async function withImages<F extends Fields>(
 function listIn(images: unknown): readonly unknown[] | undefined {
   if (Array.isArray(images)) return images;
   if (typeof images !== 'string' || !images.trimStart().startsWith('[')) return undefined;
-  try {
-    const list: unknown = JSON.parse(images);
-    return Array.isArray(list) ? list : undefined;
-  } catch {
-    return undefined;
-  }
+  const list = parsedJson(images);
+  return Array.isArray(list) ? list : undefined;
 }

@@ -1,9 +1,10 @@
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Needs } from './attachment-needs.ts';
-import { BYTES, bytesKey, HASH_CHARACTERS, HELD, type Holding, intact, opened } from './attachment-rows.ts';
+import { BYTES, bytesKey, HASH_CHARACTERS, HELD, type Holding, intact } from './attachment-rows.ts';
 import type { AttachmentTable } from './attachment-table.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
+import { soundJson } from './values.ts';
 
 /** What is wrong with an attachment: other bytes than its hash says, none, or such as nothing says why they are held. */
 export type AttachmentFault = 'damaged' | 'missing' | 'surplus';
@@ -77,7 +78,7 @@ async function allOf(level: Level, sha256: string): Promise<Pick<Needs, 'ops' | 
   const changes: [Holding, -1][] = [];
   for await (const [key, value] of level.iterator(range('attachments', `${HELD}${sha256}\0`))) {
     ops.push({ type: 'del', key });
-    const holding = opened(key, value);
+    const holding = soundJson<Holding>(key, value);
     if (holding !== undefined) changes.push([holding, -1]);
   }
   return { ops, changes };

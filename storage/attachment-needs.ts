@@ -8,14 +8,13 @@ import {
   heldKey,
   type Holding,
   intact,
-  opened,
   UPLOADS,
   waitedUntil,
 } from './attachment-rows.ts';
 import type { Database } from './database.ts';
 import { attachmentIndex } from './indexes.ts';
 import { type BatchOp, innerKey, range } from './keyspace.ts';
-import { putJson } from './values.ts';
+import { putJson, soundJson } from './values.ts';
 
 /** What is to be done about one attachment. */
 export interface Needs {
@@ -69,7 +68,7 @@ export async function needsOf(db: Reads, sha256: string, asked: NeedsAsked): Pro
   for await (const [key, value] of db.level.iterator(range('attachments', `${HELD}${sha256}\0`))) {
     rows++;
     const channel = innerKey(key).slice(HELD.length + HASH_CHARACTERS + 1);
-    const holding = opened(key, value);
+    const holding = soundJson<Holding>(key, value);
     if (holding === undefined) isUploadUnread ||= channel === UPLOADS;
     const needed = holding && (await neededUntil(db, sha256, channel, holding, asked));
     if (needed === undefined) {

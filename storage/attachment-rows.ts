@@ -1,7 +1,7 @@
 import type { PeerId } from '../protocols/wire/identity.ts';
 import { sha256Hex } from '../protocols/wire/bytes.ts';
 import { fullKey, type PutOp, timeKey } from './keyspace.ts';
-import { putJson, verifiedJson, verifyChecksum } from './values.ts';
+import { putJson, verifyChecksum } from './values.ts';
 
 /** Bytes by their hash; why they are held; uploads by the time at which somebody must have named them; hashes that a record named until lately. */
 export const BYTES = 'b';
@@ -36,14 +36,11 @@ export interface Holding {
   readonly at: number;
   /** Of an upload. */
   readonly claims?: readonly Claim[];
-  /** Of an upload that was kept before each user had a time of its own. */
-  readonly users?: readonly string[];
 }
 
 /** Who has sent an upload, the latest last. */
 export function claimsOf(holding: Holding | undefined): readonly Claim[] {
-  const { claims, users = [], at = 0 } = holding ?? {};
-  return claims ?? users.map((user) => ({ user, at, isUsed: false }));
+  return holding?.claims ?? [];
 }
 
 /** The claims when this user sends the bytes (again). Who still waits to name them does so also when they were sent inside a message meanwhile. */
@@ -100,14 +97,5 @@ export function intact(key: string, stored: Uint8Array): Uint8Array | undefined 
     return sha256Hex(bytes) === key.slice(-HASH_CHARACTERS) ? bytes : undefined;
   } catch {
     return undefined; // as if it were not there: another holder may have it
-  }
-}
-
-/** A row of `HELD`. */
-export function opened(key: string, stored: Uint8Array): Holding | undefined {
-  try {
-    return verifiedJson<Holding>(key, stored);
-  } catch {
-    return undefined; // counted for nothing, and dropped or made anew
   }
 }

@@ -19,14 +19,13 @@ import {
   intact,
   LOST,
   lostKey,
-  opened,
   UNNAMED_MS,
   UPLOADS,
   used,
 } from './attachment-rows.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range, timeKey } from './keyspace.ts';
-import { putJson, withChecksum } from './values.ts';
+import { putJson, soundJson, withChecksum } from './values.ts';
 
 /** The least that an attachment counts as, bytes: its rows and its share of a table, so that a quota bounds their number too. */
 const LEAST_CHARGE = 4096;
@@ -91,8 +90,7 @@ export class AttachmentTable {
 
   async #holding(sha256: string, channel: string): Promise<Holding | undefined> {
     const key = heldKey(sha256, channel);
-    const stored = await this.#db.level.get(key);
-    return stored && opened(key, stored);
+    return soundJson<Holding>(key, await this.#db.level.get(key));
   }
 
   /** What an author is charged with. */
@@ -116,7 +114,7 @@ export class AttachmentTable {
   async #readSums(): Promise<Map<string, number>> {
     const sums = new Map<string, number>();
     for await (const [key, value] of this.#db.level.iterator(range('attachments', HELD))) {
-      const holding = opened(key, value);
+      const holding = soundJson<Holding>(key, value);
       if (holding !== undefined) this.#add(sums, holding, 1);
     }
     return sums;

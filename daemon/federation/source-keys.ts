@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { parsedJson } from '../../protocols/wire/json.ts';
 import { readSecretFile, replaceSecretFile } from '../secret-file.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 
@@ -57,12 +58,7 @@ export async function openSourceKeys(dataDir: string): Promise<SourceKeys> {
 
 function parsed(path: string, text: string | undefined): ReadonlyMap<string, string> {
   if (text === undefined) return new Map();
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined; // said below, without the text
-  }
+  const value = parsedJson(text); // an error of its own would quote the text
   const entries =
     typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
   const found = new Map<string, string>();

@@ -1,5 +1,6 @@
 import type { RecordState } from '../open-dialog/record.ts';
 import type { RecordKey } from '../wire/ids.ts';
+import { parsedJson } from '../wire/json.ts';
 
 export const ATTACHMENT_LIMITS = {
   /** One attachment: a photo of a phone, scaled down, or a few pages as PDF. */
@@ -45,12 +46,8 @@ const collectionOf = (key: RecordKey): string => key.slice(0, key.indexOf('/'));
 function attachmentsIn(text: string): readonly AttachmentRef[] {
   // Of every record that is indexed: most name none.
   if (!text.includes('"sha256"')) return [];
-  let items: unknown;
-  try {
-    items = JSON.parse(text);
-  } catch {
-    return []; // a text of its own, which happens to hold the word
-  }
+  // A text of its own may happen to hold the word.
+  const items = parsedJson(text);
   const found = new Map<string, AttachmentRef>();
   for (const item of Array.isArray(items) ? (items as unknown[]) : []) {
     const ref = attachmentRef(item);

@@ -5,6 +5,7 @@ import { contentId, encodeMembership } from '../open-dialog/membership.ts';
 import type { Membership, RecordState } from '../open-dialog/record.ts';
 import { base64url, sha256 } from '../wire/bytes.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import { parsedJson } from '../wire/json.ts';
 import { parseParty } from './party.ts';
 
 /** The field `participants`: a JSON list of users as `user@peer-id`, and at its end 16 bytes of salt, base64url. */
@@ -84,13 +85,9 @@ export class ParticipantLists {
   }
 }
 
-/** The users that a field `participants` names. */
+/** The users that a field `participants` names; nobody where its creator wrote something else. */
 export function usersOf(field: string): string[] {
-  try {
-    const list: unknown = JSON.parse(field);
-    if (!Array.isArray(list)) return [];
-    return list.filter((each: unknown): each is string => parseParty(each) !== undefined);
-  } catch {
-    return []; // its creator wrote something else; nobody is named
-  }
+  const list = parsedJson(field);
+  if (!Array.isArray(list)) return [];
+  return list.filter((each: unknown): each is string => parseParty(each) !== undefined);
 }

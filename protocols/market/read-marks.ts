@@ -1,5 +1,6 @@
 import type { Membership, RecordState } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
+import { parsedJson } from '../wire/json.ts';
 import { nodeOf, parseParty } from './party.ts';
 
 /*
@@ -19,18 +20,14 @@ export function readField({ writers }: Membership, node: PeerId): string | undef
   return place < 0 ? undefined : `read.${place.toString(16)}`;
 }
 
+/** None where its node wrote something else. */
 function marksOf(text: unknown): Marks {
-  if (typeof text !== 'string') return [];
-  try {
-    const list: unknown = JSON.parse(text);
-    if (!Array.isArray(list)) return [];
-    return list.filter(
-      (mark: unknown): mark is Marks[number] =>
-        Array.isArray(mark) && mark.length > 1 && mark.every((each) => typeof each === 'string'),
-    );
-  } catch {
-    return []; // its node wrote something else: nothing is noted
-  }
+  const list = typeof text === 'string' ? parsedJson(text) : undefined;
+  if (!Array.isArray(list)) return [];
+  return list.filter(
+    (mark: unknown): mark is Marks[number] =>
+      Array.isArray(mark) && mark.length > 1 && mark.every((each) => typeof each === 'string'),
+  );
 }
 
 /** The public id of the newest message that a user, `user@peer-id`, has read according to its own node. */

@@ -1,4 +1,4 @@
-import type { Json } from '../wire/json.ts';
+import { type Json, parsedJson } from '../wire/json.ts';
 import {
   byOwner,
   type HeldPrice,
@@ -108,13 +108,7 @@ const MOST_MS = Date.UTC(9999, 0, 1);
 
 function readClaims(body: string): Claims | undefined {
   if (body.length > SNAPSHOT_LIMITS.body) return undefined;
-  let parsed: Json;
-  try {
-    parsed = JSON.parse(body) as Json; // what JSON.parse returns is JSON
-  } catch {
-    return undefined; // that it is none is the answer
-  }
-  const top = fieldsOf(parsed);
+  const top = fieldsOf(parsedJson(body) as Json | undefined); // what JSON.parse returns is JSON
   const inputs = fieldsOf(top?.['inputs']);
   if (top?.['v'] !== 1 || inputs === undefined) return undefined;
   const prices = countOf(inputs['prices']);
