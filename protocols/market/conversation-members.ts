@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { atMost } from '../lru-bound.ts';
 import type { Scalar } from '../open-dialog/change.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
-import type { Membership, RecordState } from '../open-dialog/record.ts';
+import type { Membership, PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { base64url, sha256 } from '../wire/bytes.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { parsedJson } from '../wire/json.ts';
@@ -43,8 +43,13 @@ export function participantsOf({
   return undefined;
 }
 
-/** Every value that a document's field was set to, those of its authors in turn, each author's by their signed times. */
-export type FieldHistory = (key: RecordKey, field: string) => Promise<readonly Scalar[]>;
+/** A value that a document's field was set to, and the place of the op that did it. */
+export interface PastValue extends Pick<PlacedOp, 'author' | 'time' | 'epoch' | 'seq' | 'index'> {
+  readonly value: Scalar;
+}
+
+/** Every value that a document's field was set to, in no order that other nodes would have, too. */
+export type FieldHistory = (key: RecordKey, field: string) => AsyncIterable<PastValue>;
 
 /** Lists found in histories that are remembered. */
 const REMEMBERED = 10_000;
@@ -75,13 +80,16 @@ export class ParticipantLists {
     const heads = state.heads.join();
     const known = this.#found.get(key);
     if (known !== undefined && (known.heads === undefined || known.heads === heads)) return known.users;
-    const values = await this.#history(key, 'participants');
-    const original = values.find(
-      (value): value is string => typeof value === 'string' && isOriginal(key, members, value),
-    );
+    const original = await this.#original(key, members);
     const found = original === undefined ? { users: [], heads } : { users: usersOf(original) };
     this.#found.set(key, found);
     return found.users;
+  }
+
+  async #original(key: RecordKey, members: Membership): Promise<string | undefined> {
+    for await (const { value } of this.#history(key, 'participants'))
+      if (typeof value === 'string' && isOriginal(key, members, value)) return value;
+    return undefined;
   }
 }
 

@@ -23,7 +23,7 @@ const SALT = 6;
 /** Combinations that are tried for one contract: a party that signs under many names costs no more. */
 const TRIES = 4096;
 /** Names of each kind that are tried. */
-const NAMES = 256;
+export const NAMES = 256;
 
 /** The end of the nonce of a contract's creation. */
 export function bindingTag({ buyer, supplier, listing }: Binding): Uint8Array {

@@ -1,10 +1,13 @@
 import { LRUCache } from 'lru-cache';
 import { atMost } from '../../lru-bound.ts';
+import { compareTimes } from '../../feed/clock.ts';
+import type { Scalar } from '../../open-dialog/change.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
 import type { Transition } from '../contract/statement.ts';
-import type { FieldHistory } from '../conversation-members.ts';
-import { type Binding, bindingOf } from './binding.ts';
+import type { FieldHistory, PastValue } from '../conversation-members.ts';
+import { type Binding, bindingOf, NAMES } from './binding.ts';
+import { inTurns } from './signed-statements.ts';
 
 /** Contracts whose bindings are kept in memory. */
 const KEPT = 16_384;
@@ -42,9 +45,37 @@ export class Bindings {
     if (search.isInVain) return undefined;
     const past = new Map<string, readonly unknown[]>();
     for (const field of ['listingId', 'buyerId', 'supplierId'])
-      past.set(field, await this.#history(key, field));
+      past.set(field, await firstValues(this.#history(key, field), NAMES));
     const binding = bindingOf(state, statements, past);
     if (binding === undefined) search.isInVain = true;
     return binding;
   }
+}
+
+/**
+ * What every node tries first of a field's past values, whatever the order in which it holds them: each author's by what it signed, each value
+ * once and so many at the most, the authors in turn.
+ */
+export async function firstValues(history: AsyncIterable<PastValue>, most: number): Promise<Scalar[]> {
+  const authors = new Map<string, Map<Scalar, PastValue>>();
+  for await (const past of history) {
+    const { author, value } = past;
+    const values = authors.get(author) ?? new Map<Scalar, PastValue>();
+    const known = values.get(value);
+    if (known === undefined || bySigned(past, known) < 0) values.set(value, past);
+    authors.set(author, values.size > 2 * most ? firstSigned(values, most) : values);
+  }
+  const lists = [...authors].sort(([a], [b]) => (a < b ? -1 : 1));
+  return inTurns(lists.map(([, values]) => [...firstSigned(values, most).keys()]));
+}
+
+function firstSigned(values: ReadonlyMap<Scalar, PastValue>, most: number): Map<Scalar, PastValue> {
+  return new Map([...values].sort(([, a], [, b]) => bySigned(a, b)).slice(0, most));
+}
+
+function bySigned(a: PastValue, b: PastValue): number {
+  return (
+    compareTimes(a.time, b.time) ||
+    (a.epoch < b.epoch ? -1 : a.epoch > b.epoch ? 1 : a.seq - b.seq || a.index - b.index)
+  );
 }

@@ -98,7 +98,7 @@ function verified(bytes: Uint8Array): SignedStatement | false {
 }
 
 /** The first of each list, then the second of each, and so on, so that a long list does not delay the others. */
-function inTurns<T>(lists: readonly (readonly T[])[]): T[] {
+export function inTurns<T>(lists: readonly (readonly T[])[]): T[] {
   const longest = Math.max(0, ...lists.map(({ length }) => length));
   return Array.from({ length: longest }, (_, at) => lists.flatMap((list) => list.slice(at, at + 1))).flat();
 }

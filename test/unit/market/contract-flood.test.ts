@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { collectionNamed } from '../../../protocols/ledger/drafts.ts';
 import { bindingNonce } from '../../../protocols/market/contract-book/binding.ts';
 import { ContractLoader } from '../../../protocols/market/contract-book/contract-loader.ts';
+import type { FieldHistory } from '../../../protocols/market/conversation-members.ts';
 import { STATEMENTS_READ } from '../../../protocols/market/contract-book/signed-statements.ts';
 import {
   CONTRACT_ENVELOPE,
@@ -39,6 +40,41 @@ function fact(
   return { ...emptyState(key, collectionNamed('transitions'), contract), view, exists: true };
 }
 
+const history = (values: readonly { value: string; who: Identity; seq: number }[]): FieldHistory =>
+  async function* () {
+    for (const { value, who, seq } of values)
+      yield { value, author: who.peerId, time: [seq, 0], epoch: '0'.repeat(16), seq, index: 0 };
+  };
+
+it('a node that has written over a contract’s parties a thousand times makes it unfindable for nobody', async () => {
+  const flood = Array.from({ length: 1000 }, (_, seq) => ({
+    value: `n${seq}@${hostile.peerId}`,
+    who: hostile,
+    seq,
+  }));
+  const begun = { value: seller, who: honest, seq: 5000 };
+  const nodes = [honest.peerId, hostile.peerId].sort();
+  const nonce = hex(bindingNonce({ buyer, supplier: seller, listing: '' }, new Uint8Array(16)));
+  for (const held of [
+    [...flood, begun],
+    [begun, ...flood],
+  ]) {
+    const loader = new ContractLoader(
+      { factsOf: () => Promise.resolve([]) },
+      history(held),
+      'test',
+      honest.peerId,
+    );
+    const found = await loader.load({
+      ...emptyState(contract, collectionNamed('contracts'), contract),
+      exists: true,
+      view: { buyerId: buyer, supplierId: `y@${honest.peerId}`, listingId: 'nothing' },
+      members: { owner: honest.peerId, writers: nodes, participants: nodes, nonce },
+    });
+    expect(found?.binding).toEqual({ buyer, supplier: seller, listing: '' });
+  }
+});
+
 it('a node that floods its part of a contract with names makes it unfindable for nobody', async () => {
   const proposal = signed(honest, seller, [], { kind: 'propose', terms: deal(5), heads: [] });
   const accept = signed(hostile, buyer, [hashOf(proposal)], { kind: 'accept', proposal: hashOf(proposal) });
@@ -50,7 +86,7 @@ it('a node that floods its part of a contract with names makes it unfindable for
   const names = Array.from({ length: 300 }, (_, i) => `n${i}@${hostile.peerId}`);
   const loader = new ContractLoader(
     { factsOf: () => Promise.resolve(facts) },
-    () => Promise.resolve(names),
+    history(names.map((value, seq) => ({ value, who: hostile, seq }))),
     'test',
     honest.peerId,
   );

@@ -73,6 +73,6 @@ it('an acceptance that the other node repeats stands, whatever its signer puts b
     factsOf: async () => facts,
     newestInChannel: async () => [],
   };
-  const loader = new ContractLoader(reader, async () => [], 'test', supplier.peerId);
+  const loader = new ContractLoader(reader, async function* () {}, 'test', supplier.peerId);
   expect((await loader.load(state))?.verdict.state).toBe('accepted');
 });
