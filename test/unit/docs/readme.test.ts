@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { waits } from '../../support/deadlines.ts';
@@ -54,6 +54,18 @@ describe('links', () => {
       else if (anchor !== undefined && !anchorsOf(file).has(anchor)) broken.push(target);
     }
     expect(broken).toEqual([]);
+  });
+});
+
+describe('sources', () => {
+  const named = new Set(
+    globSync('{api,daemon,protocols,storage,systemd,test}/**/*.{ts,mjs,cjs,sh,pl}').flatMap((file) =>
+      file.split('/').map((_, i, parts) => parts.slice(i).join('/')),
+    ),
+  );
+  it.each(DOCUMENTS)('that %s names are there', (name) => {
+    const names = [...documentText(name).matchAll(/`([\w./-]+\.(?:ts|mjs|cjs|sh|pl))`/g)];
+    expect(names.flatMap(([, file = '']) => (named.has(file) ? [] : [file]))).toEqual([]);
   });
 });
 
