@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Env } from '../protocols/env.ts';
@@ -19,12 +20,27 @@ export function isForm(c: Context): boolean {
 export async function formOf(c: Context, env: Pick<Env, 'after' | 'monotonic'>): Promise<FormData> {
   const bytes = await bodyBytes(c, env, FORM_BYTES);
   const headers = { 'content-type': c.req.header('content-type') ?? '' };
+  const parsed = async (body: Uint8Array): Promise<FormData> =>
+    new Response(Buffer.from(body), { headers }).formData();
   try {
-    return await new Response(Buffer.from(bytes), { headers }).formData();
+    const form = await parsed(bytes);
+    // The parser puts U+FFFD for letters that are lost, but somebody may have sent one, too: with each byte as a letter none is lost.
+    const isSuspect = textsOf(form).some((text) => text.includes('\uFFFD'));
+    if (!isSuspect || textsOf(await parsed(Buffer.from(Buffer.from(bytes).toString('latin1')))).every(isText))
+      return form;
   } catch (error) {
     throw new AgrinetError('body-malformed', 'the body is not a valid multipart/form-data', { cause: error });
   }
+  throw new AgrinetError('body-malformed', 'the texts of the form are not UTF-8; send them as UTF-8');
 }
+
+/** Its texts and the names of its files. */
+function textsOf(form: FormData): string[] {
+  return [...form.values()].map((value) => (typeof value === 'string' ? value : value.name));
+}
+
+/** Whether bytes, each as a letter, are UTF-8. */
+const isText = (bytes: string): boolean => isUtf8(Buffer.from(bytes, 'latin1'));
 
 /** The first file of a form under one of these names. */
 export function fileOf(form: FormData, names: readonly string[]): File | undefined {

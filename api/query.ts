@@ -49,7 +49,8 @@ function refuseUndecodable(url: string): void {
   );
 }
 
-function isDecodable(text: string): boolean {
+/** Whether a text is percent-encoded UTF-8. */
+export function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text);
     return true;

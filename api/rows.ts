@@ -51,15 +51,15 @@ export async function takeRows(
     totals.done++;
   }
   if (body === null) throw new AgrinetError('body-malformed', 'the request has no body');
-  for await (const { line, text, tooLong } of readLines(body)) {
+  for await (const { line, text, tooLong, isUtf8 } of readLines(body)) {
     if (fatal !== undefined) break;
-    if (tooLong) {
-      refuse(line, 'the line is too long');
+    // A chunk of the body is hundreds of rows, each to be parsed, checked and drafted; or tens of thousands of empty ones.
+    await turn.pause();
+    if (tooLong || !isUtf8) {
+      refuse(line, tooLong ? 'the line is too long' : 'the line is not UTF-8; send it as UTF-8');
       continue;
     }
     if (text.trim() === '') continue;
-    // A chunk of the body is hundreds of rows, each to be parsed, checked and drafted.
-    await turn.pause();
     const task = one(line, text).finally(() => under.delete(task));
     under.add(task);
     if (under.size >= IN_FLIGHT) {

@@ -266,6 +266,10 @@ type Refusal = readonly [code: ErrorCode, message: string];
 const MALFORMED: Refusal = ['request-malformed', 'this is not HTTP'];
 /** Errors of Node's parser, by code. */
 const REFUSALS: ReadonlyMap<string | undefined, Refusal> = new Map([
+  [
+    'HPE_INVALID_URL',
+    ['request-malformed', 'the request target is no URL; percent-encode spaces and letters beyond ASCII'],
+  ],
   ['HPE_HEADER_OVERFLOW', ['headers-too-large', 'the headers are too large']],
   ['HPE_CHUNK_EXTENSIONS_OVERFLOW', ['body-too-large', 'the chunk extensions are too large']],
   ['ERR_HTTP_REQUEST_TIMEOUT', ['headers-slow', 'the headers took too long']],

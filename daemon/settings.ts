@@ -66,6 +66,10 @@ export function loadSettings(env: Environment): Settings {
       values[name] = undefined;
       continue;
     }
+    if (raw.includes('\uFFFD')) {
+      problems.push(notUtf8(definition.env));
+      continue;
+    }
     const result = definition.schema.safeParse(raw);
     if (result.success) values[name] = result.data;
     else problems.push(problemOf(definition, raw, result.error));
@@ -78,6 +82,12 @@ export function loadSettings(env: Environment): Settings {
   const host = String(values['host']);
   values['myceliumHost'] ??= isIP(host) === 0 ? '127.0.0.1' : host;
   return values as Settings; // each value came out of the schema its type is taken from
+}
+
+/** Letters were lost when it was read: what is left is another value than was meant, and a secret that can be guessed. */
+function notUtf8(setting: string): SettingProblem {
+  const line = `${setting}: the value is not UTF-8. Write it as UTF-8, or unset it.`;
+  return { setting, line, fix: `unset ${setting}` };
 }
 
 /** Whether an example describes a value that only the operator knows. */

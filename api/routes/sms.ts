@@ -1,4 +1,6 @@
+import { AgrinetError } from '../../protocols/errors.ts';
 import type { SmsPort } from '../ports/sms.ts';
+import { isDecodable } from '../query.ts';
 import { media, rawForm, route, router } from '../route.ts';
 
 const incoming = route('open', {
@@ -23,7 +25,9 @@ const incoming = route('open', {
 export function smsRoutes({ sms }: { readonly sms: SmsPort }) {
   return router().openapi(incoming, async (c) => {
     const { pathname, search } = new URL(c.req.url);
-    const form = new URLSearchParams(await c.req.text());
+    const text = await c.req.text();
+    if (!isDecodable(text)) throw new AgrinetError('body-malformed', 'the form is not percent-encoded UTF-8');
+    const form = new URLSearchParams(text);
     const signature = c.req.header('x-twilio-signature') ?? '';
     const answer = await sms.incoming({ form, path: pathname + search, signature });
     return c.body(answer, 200, { 'content-type': 'text/xml; charset=utf-8' });

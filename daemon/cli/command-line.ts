@@ -47,6 +47,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 export async function runCommandLine(words: readonly string[]): Promise<void> {
   let wrong: UsageError | undefined;
   try {
+    refuseLostLetters(words);
     const program = new Command('agrinet')
       .description('The Agrinet federation daemon and its command line.')
       .version(VERSION)
@@ -59,6 +60,13 @@ export async function runCommandLine(words: readonly string[]): Promise<void> {
     if (wrong !== undefined) await tellUsage(wrong);
     process.exitCode = report(error);
   }
+}
+
+/** Throws `usage`: Node.js reads what is not UTF-8 with its letters lost, and a name would be kept without them. */
+function refuseLostLetters(words: readonly string[]): void {
+  const lost = words.findIndex((word) => word.includes('\uFFFD'));
+  if (lost !== -1)
+    throw new AgrinetError('usage', `argument ${lost + 1} is not UTF-8. Use a terminal with UTF-8 (LANG).`);
 }
 
 /** Puts a command below another with its ways, and so all that are below it: otherwise a usage error ends the process with commander's own exit code. */

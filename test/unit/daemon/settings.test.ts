@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
@@ -13,6 +14,7 @@ import {
 } from '../../../daemon/settings.ts';
 import { SETTINGS } from '../../../daemon/settings-table.ts';
 import { compileCache } from '../../support/compile-cache.ts';
+import { tempDir } from '../../support/temp-dir.ts';
 
 const agrinet = fileURLToPath(new URL('../../../daemon/agrinet.mjs', import.meta.url));
 
@@ -256,4 +258,33 @@ test('agrinet with a wrong option or no daemon: one line, its exit code', () => 
   expect(status.stderr).toBe(
     'agrinet: No daemon answers at http://127.0.0.1:1. Start one with `agrinet start` or set BACKEND_URL.\n',
   );
+});
+
+test('a setting, a secret file or an argument that is not UTF-8 is refused instead of being kept with its letters lost', () => {
+  const dir = tempDir('not-utf8');
+  const env = { PATH: process.env['PATH'] ?? '', ...compileCache(), BACKEND_URL: 'http://127.0.0.1:1' };
+  const secret = join(dir.path, 'jwt');
+  writeFileSync(secret, Buffer.from('clé de vingt-quatre lettres', 'latin1'), { mode: 0o600 });
+  // Only a shell can pass on bytes that are no text.
+  const run = (script: string) => {
+    const shell = `latin1=$(printf 'K\\374ste'); ${script}`;
+    return spawnSync('sh', ['-c', shell, process.execPath, agrinet], {
+      env,
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+  };
+  try {
+    const region = run('REGION=$latin1 "$0" "$1" start');
+    expect(region.stderr).toContain('  REGION: the value is not UTF-8. Write it as UTF-8, or unset it.\n');
+    expect(region.status).toBe(exitCodeFor('settings-invalid'));
+    const jwt = run(`JWT_SECRET_FILE=${secret} "$0" "$1" start`);
+    expect(jwt.stderr).toContain('  JWT_SECRET: the value is not UTF-8.');
+    expect(jwt.status).toBe(exitCodeFor('settings-invalid'));
+    const named = run('"$0" "$1" users set amina --name "$latin1"');
+    expect(named.stderr).toBe('agrinet: argument 5 is not UTF-8. Use a terminal with UTF-8 (LANG).\n');
+    expect(named.status).toBe(exitCodeFor('usage'));
+  } finally {
+    dir.remove();
+  }
 });
