@@ -2,6 +2,7 @@ import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import type { Merges } from '../protocols/open-dialog/merger.ts';
 import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
+import { OWN_TIME } from '../storage/commit-rows.ts';
 import { COUNTED, DERIVED, FOLLOWED } from '../storage/derivation.ts';
 import { type BatchOp, fullKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { REBUILDING } from '../storage/level.ts';
@@ -35,6 +36,7 @@ const MADE_ANEW: readonly string[] = [
   fullKey('meta', 'events reserved'),
   COUNTED_KEY,
   REPORTS_KEY,
+  OWN_TIME,
 ];
 
 /**

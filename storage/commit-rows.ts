@@ -13,6 +13,9 @@ import { putJson, withChecksum } from './values.ts';
 /** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
 export const ERASING = 'erasing ';
 
+/** Where the newest time of the own entries is. */
+export const OWN_TIME = fullKey('meta', 'own time');
+
 export const EMPTY = new Uint8Array(0);
 export const erasureKey = (feed: { author: PeerId; channel: Channel; epoch: string }, seq: number): string =>
   `${feed.author}|${feed.channel}|${feed.epoch}|${numberKey(seq)}|`;

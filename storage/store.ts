@@ -1,4 +1,5 @@
 import { AttachmentTable } from './attachment-table.ts';
+import type { HlcTime } from '../protocols/feed/clock.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import type { Gap } from '../protocols/feed/gap.ts';
 import type { Commit, HandedOver, LedgerStore } from '../protocols/ledger/ports.ts';
@@ -17,6 +18,7 @@ import {
   feedRow,
   feedRows,
   indexRows,
+  OWN_TIME,
   verdictRows,
 } from './commit-rows.ts';
 import type { Database } from './database.ts';
@@ -29,7 +31,7 @@ import { draftRecord, type RecordDraft } from './stored-record.ts';
 import { NoticeRows } from './pending-notices.ts';
 import { UsageTable } from './usage.ts';
 import { usageChanges } from './usage-changes.ts';
-import { putJson, verifiedJson } from './values.ts';
+import { putJson, soundJson, verifiedJson } from './values.ts';
 import { ChangedListingRows } from './want-table.ts';
 import { StoredFeeds } from './stored-feeds.ts';
 
@@ -111,6 +113,11 @@ export class Store extends StoredFeeds implements LedgerStore {
     return this.#line.failures;
   }
 
+  /** The newest time that this node has signed; undefined where that is not known. */
+  async ownTime(): Promise<HlcTime | undefined> {
+    return soundJson<HlcTime>(OWN_TIME, await this.db.level.get(OWN_TIME));
+  }
+
   /** Resolves when it is written. */
   async commit(commit: Commit, turn: Turn): Promise<void> {
     const { written } = await this.handOver(commit, turn, this.failures);
@@ -131,6 +138,7 @@ export class Store extends StoredFeeds implements LedgerStore {
       if (turn.isOver()) await turn.next();
     }
     ops.push(...feedRows(commit));
+    if (commit.ownTime !== undefined) ops.push(putJson(OWN_TIME, commit.ownTime));
     for (const evaluated of commit.verdicts) {
       ops.push(...verdictRows(evaluated, numberOf(evaluated.ref)));
       if (turn.isOver()) await turn.next();

@@ -50,7 +50,7 @@ export function defineLedger({
         followState: (author) => (store.gaps.sweeping === author ? 'no' : registry.followState(author)),
       },
       quota: authorQuota(settings, registry),
-      clock: createClock(clock.now),
+      clock: createClock(clock.now, { last: await store.ownTime(), credible: clock.credible }),
       env,
       credible: clock.credible,
       refusal: () => parts.refusal.get(),

@@ -10,17 +10,28 @@ export interface Clock {
   observe(time: HlcTime): void;
 }
 
+/** How a clock begins. */
+export interface ClockStart {
+  /** The newest time that this node has signed: it goes on from there. */
+  readonly last?: HlcTime | undefined;
+  /** Whether the wall clock reads what can be; without it, it does. While it does not, nothing is set back by it. */
+  readonly credible?: (() => boolean) | undefined;
+}
+
 /**
  * The own clock. It is never further ahead of the wall clock than a peer could have moved it: when that was wrong and is set back, this
  * one follows, and a later entry has an earlier time. Nothing but display depends on the order of times.
  */
-export function createClock(now: () => number): Clock {
-  let ms = 0;
-  let counter = 0;
+export function createClock(
+  now: () => number,
+  { last = [0, 0], credible = () => true }: ClockStart = {},
+): Clock {
+  let [ms, counter] = last;
   return {
     tick() {
       const wall = now();
-      if (wall > ms || ms > wall + LIMITS.clockAheadMs) {
+      const wasAhead = ms > wall + LIMITS.clockAheadMs && credible();
+      if (wall > ms || wasAhead) {
         ms = wall;
         counter = 0;
       } else counter++;

@@ -1,4 +1,5 @@
 import { AgrinetError } from '../errors.ts';
+import { compareTimes, type HlcTime } from '../feed/clock.ts';
 import type { Entry } from '../feed/entry.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
@@ -120,6 +121,7 @@ export class Commits {
       checkpoints: effects.checkpoints,
       erased: erasing.erased,
       ...(what.dropped === undefined ? {} : { dropped: allDropped(what.dropped, effects) }),
+      ownTime: local ? newestTime(entries) : undefined,
       sync: what.sync,
     };
     const erased = [...new Set(erasing.erased.map(({ key }) => key))];
@@ -149,6 +151,13 @@ export class Commits {
     this.#parts.onAlarm({ kind: 'commit-failed', code });
     throw error;
   }
+}
+
+function newestTime(entries: ToCommit['entries']): HlcTime | undefined {
+  return entries
+    .map(({ entry }) => entry.header.time)
+    .toSorted(compareTimes)
+    .at(-1);
 }
 
 function allDropped(

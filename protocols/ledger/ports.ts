@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../checkpoint/statement.ts';
+import type { HlcTime } from '../feed/clock.ts';
 import type { Entry } from '../feed/entry.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
@@ -85,6 +86,8 @@ export interface Commit {
   /** Ops that are gone from their entries. */
   readonly erased: readonly { readonly ref: OpRef; readonly key: RecordKey }[];
   readonly dropped?: Dropped;
+  /** The newest time of own entries among these: the own clock goes on from it at the next start. */
+  readonly ownTime?: HlcTime | undefined;
   /** Wait for the disk: own writes that somebody waits for. */
   readonly sync: boolean;
 }

@@ -44,8 +44,15 @@ export async function openLedgerNode(
   onCommit: (committed: Committed) => void = () => undefined,
   {
     home = new LevelFolder(dir),
+    now = Date.now,
+    credible = () => true,
     ...options
-  }: Pick<OpenOptions, 'writeBufferBytes' | 'onMigration'> & { readonly home?: LevelHome } = {},
+  }: Pick<OpenOptions, 'writeBufferBytes' | 'onMigration'> & {
+    readonly home?: LevelHome;
+    /** The wall clock of the own times. */
+    readonly now?: () => number;
+    readonly credible?: () => boolean;
+  } = {},
 ): Promise<LedgerNode> {
   const db = await Database.openAt(home, systemEnv, options);
   const alarms = createAlarms(silent, Date.now);
@@ -57,7 +64,7 @@ export async function openLedgerNode(
       store,
       merges: merger,
       following: { followState: () => 'followed' },
-      clock: createClock(Date.now),
+      clock: createClock(now, { last: await store.ownTime(), credible }),
       env: systemEnv,
       refusal: () => undefined,
       onCommit,
