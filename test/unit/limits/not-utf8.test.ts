@@ -64,8 +64,14 @@ describe('lines of JSON', () => {
   it('so are prices', async () => {
     const price = (market: string): string =>
       JSON.stringify({
-        ...{ date: '2026-10-15', market, commodity: 'Maize', unit: 'KG', priceType: 'Retail' },
-        ...{ currency: 'KES', price: 55, source: 'x' },
+        date: '2026-10-15',
+        market,
+        commodity: 'Maize',
+        unit: 'KG',
+        priceType: 'Retail',
+        currency: 'KES',
+        price: 55,
+        source: 'x',
       });
     const body = lines(latin1(price('Mombása')), Buffer.from(price('Mombása')), latin1('\xff\xfe'));
     const answer = await send('/prices', 'application/x-ndjson', body);
