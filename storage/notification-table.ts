@@ -19,6 +19,8 @@ export interface NotificationRow {
   readonly language?: string;
   /** The state of its SMS; absent where there is none. */
   readonly sms?: string;
+  /** Its cause is older than a loss of this node's data: the user may have been told before. */
+  readonly possibleRepeat?: true;
 }
 
 /**

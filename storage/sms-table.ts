@@ -29,6 +29,11 @@ export class SmsTable<Outgoing, Code, Count = never> {
     return this.#rows<Outgoing>({ ...range('sms', DUE), lt: end, limit });
   }
 
+  /** All that wait. */
+  waiting(): Promise<SmsRow<Outgoing>[]> {
+    return this.#rows<Outgoing>(range('sms', DUE));
+  }
+
   /** When the next one becomes due, milliseconds since 1970. */
   async nextDue(): Promise<number | undefined> {
     for await (const key of this.#db.level.keys({ ...range('sms', DUE), limit: 1 }))
@@ -50,8 +55,8 @@ export class SmsTable<Outgoing, Code, Count = never> {
     return fullKey('sms', codePrefix(userId) + code);
   }
 
-  put(key: string, code: Code): BatchOp {
-    return putJson(key, code);
+  put(key: string, what: Code | Outgoing): BatchOp {
+    return putJson(key, what);
   }
 
   /** What a user was sent on its day; undefined where there is none, or the row is damaged. */

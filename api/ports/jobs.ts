@@ -95,6 +95,7 @@ export interface Notification {
   readonly about?: Readonly<Record<string, string>>;
   readonly language?: string;
   readonly sms?: string;
+  readonly possibleRepeat?: true;
 }
 
 /** Whose notifications those of the node itself are. */

@@ -28,6 +28,9 @@ const NotificationBody = z
       description:
         'State of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, `unknown`, when it cannot be told whether it was sent, or, when none is sent, `daily-limit` (the SMS that the user gets in a day are used up) or `node-limit` (those that one other node causes in a day are); absent without one.',
     }),
+    possibleRepeat: flag(
+      'The node has lost data since this happened (see `agrinet restore`), so it may have told the user of it before; absent otherwise.',
+    ).optional(),
   })
   .openapi('Notification');
 

@@ -23,6 +23,8 @@ export interface JobsParts {
   readonly knowsSource: (id: string) => Promise<boolean> | boolean;
   readonly env: Pick<Env, 'now' | 'monotonic' | 'random' | 'bytes' | 'after'>;
   readonly limits?: Partial<JobLimits>;
+  /** When this node last lost data, milliseconds since 1970. */
+  readonly lostAt?: number | undefined;
   /** BullMQ's key prefix; default its own. */
   readonly prefix?: string;
 }
@@ -35,13 +37,14 @@ export interface Jobs {
 
 /** The jobs of a node: one store; without REDIS_URL all done here, with it those of workers handed over through Redis. */
 export async function createJobs(parts: JobsParts): Promise<Jobs> {
-  const { settings, table, env, logger, notify: tell, knowsSource, limits, prefix } = parts;
+  const { settings, table, env, logger, notify: tell, knowsSource, limits, lostAt, prefix } = parts;
   const onTrouble = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
   const store = await JobStore.open({
     table,
     env,
     notify: tell,
     onTrouble,
+    lostAt,
     ...(limits === undefined ? {} : { limits }),
   });
   const { redisUrl } = settings;

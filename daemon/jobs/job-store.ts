@@ -45,6 +45,8 @@ export interface JobStoreParts {
   /** Errors that no caller can be told of. */
   readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
   readonly limits?: Partial<JobLimits>;
+  /** When this node last lost data, milliseconds since 1970. */
+  readonly lostAt?: number | undefined;
 }
 
 /** Every job, in LevelDB, and the only place where a job changes its state. It does not know which process runs it. */
@@ -83,6 +85,10 @@ export class JobStore implements JobAttempts {
         await this.#save(afterLoss(row, error, this.#env.now()), false);
       } else this.#lease(row.id);
     }
+    // What waited when the data were lost, or the backup was made, may have been done since: an SMS is looked for before it is sent.
+    for (const row of [...this.#rows.in('waiting')])
+      if (row.attempts === 0 && row.createdAt <= (this.#parts.lostAt ?? -Infinity))
+        await this.#save({ ...row, attempts: 1 }, false);
     for (const state of ['completed', 'dead'] as const)
       for (const row of this.#rows.in(state)) if (row.told !== true) this.#tellEnd(row);
     this.#timer.wake(0);

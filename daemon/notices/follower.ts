@@ -7,7 +7,7 @@ import { WokenWork } from '../woken-work.ts';
 import type { NoticeHook } from './notice-hooks.ts';
 import type { Notice } from './notice.ts';
 import type { NoticeWriter } from './notice-writer.ts';
-import type { Offer, RecordNotices, NoticesOf } from './record-notices.ts';
+import { dueOf, type NoticesOf, type Offer, type RecordNotices } from './record-notices.ts';
 import { type WaitingRow, WaitingSteps } from './waiting-steps.ts';
 
 /** Notices due later. */
@@ -37,8 +37,6 @@ const NOTHING: Read = { notices: [], ops: [] };
 const AT_ONCE = 64;
 /** Until a webhook that the job queue did not take is handed over again. */
 const RETRY_MS = 2000;
-/** A notice of an expiring offer is due a day before it expires, or when a quarter of its lifetime is left. */
-const BEFORE_MS = 24 * 3600 * 1000;
 
 /**
  * Writes the notices for what commits have left, and those that are due: the rows are deleted in the batch of their notices, so each
@@ -176,7 +174,6 @@ export class Follower extends WokenWork {
 
   #offerOps({ offer }: NoticesOf): BatchOp[] {
     if (offer === undefined) return [];
-    const due = offer.until - Math.min(BEFORE_MS, (offer.until - offer.from) / 4);
-    return [this.#parts.table.later(Math.ceil(due), offer.proposal, { offer })];
+    return [this.#parts.table.later(dueOf(offer), offer.proposal, { offer })];
   }
 }

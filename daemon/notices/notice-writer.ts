@@ -22,6 +22,8 @@ export interface SmsLine {
   readonly row: NotificationRow;
   readonly notice: Notice;
   readonly language: Language;
+  /** The user may have been sent it before a loss of this node's data. */
+  readonly isRepeat: boolean;
 }
 
 /** The state of the SMS of a line, and what is written with the line so that it is sent. */
@@ -48,6 +50,8 @@ export interface NoticeWriterParts {
   readonly table: Pick<NotificationTable, 'addAll'>;
   /** Which of these hashes of an event and a user were notified before. */
   readonly alreadyNotified: (hashes: readonly string[]) => Promise<ReadonlySet<string>>;
+  /** When this node last lost data, by a restore or otherwise, milliseconds since 1970; undefined for never. */
+  readonly lostAt: () => Promise<number | undefined>;
   /** The event log's: numbers events in the batch that `write` makes. */
   readonly keep: (events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>) => Promise<void>;
   /** One synced batch. */
@@ -65,6 +69,10 @@ export interface NoticeWriterParts {
 /**
  * Writes notices: one line and one numbered event for each event and user, in one batch with their cause and a row that records that
  * it was notified: old lines are deleted, and the same step can arrive in more than one record.
+ *
+ * What is older than a loss of data comes again from other nodes, and whether its user was told of it is lost as well. Its line is written,
+ * as the list has lost it too, and is marked; its SMS is looked for at the provider before it is sent. An answer may be waited for, so events and
+ * webhooks go out again, marked; but not for a match of a saved search, where nobody waits.
  */
 export class NoticeWriter {
   readonly #parts: NoticeWriterParts;
@@ -88,7 +96,7 @@ export class NoticeWriter {
         [...lines.values()].map(({ row }) => row),
         async (added, ops) => {
           const told = added.flatMap((row) => lines.get(nameOf(row)) ?? []);
-          const events = told.map(({ row, type }): NewEvent => {
+          const events = told.filter(isTold).map(({ row, type }): NewEvent => {
             const { userId } = row;
             return { type, data: dataOf(row), audience: { userId, partyOnly: true } };
           });
@@ -122,16 +130,17 @@ export class NoticeWriter {
   /** Each that was not notified before. */
   async #notYetSent(notices: readonly Notice[]): Promise<readonly Line[]> {
     const lines = new Map<string, Line>();
+    const lostAt = (notices.length > 0 ? await this.#parts.lostAt() : undefined) ?? -Infinity;
     for (const notice of notices) {
       if (!this.#parts.users.isUser(notice.userId)) continue;
-      const line = this.#line(notice);
+      const line = this.#line(notice, notice.signedAt <= lostAt);
       if (!lines.has(line.hash)) lines.set(line.hash, line);
     }
     const told = await this.#parts.alreadyNotified([...lines.keys()]);
     return [...lines.values()].filter(({ hash }) => !told.has(hash));
   }
 
-  #line(notice: Notice): Line {
+  #line(notice: Notice, isRepeat: boolean): Line {
     const { languages, users, deliver, sms } = this.#parts;
     const user = users.find(notice.userId);
     const language = languageFor(languages, user?.language);
@@ -145,17 +154,20 @@ export class NoticeWriter {
       kind: notice.kind,
       about: notice.about,
       language: language.tag,
+      ...(isRepeat ? { possibleRepeat: true } : {}),
     };
+    const line = { hash, row, notice, language, isRepeat, type: eventTypeOf(notice.kind) };
     return {
-      hash,
-      row,
-      notice,
-      language,
+      ...line,
       wantsSms: sms?.wants(notice, user) === true,
-      type: eventTypeOf(notice.kind),
-      ops: [...deliver(row, notice, user), notifiedRow(hash, notice.at)],
+      ops: [...(isTold(line) ? deliver(row, notice, user) : []), notifiedRow(hash, notice.at)],
     };
   }
+}
+
+/** Whether a line goes out by events and webhooks. */
+function isTold({ isRepeat, notice }: Pick<Line, 'isRepeat' | 'notice'>): boolean {
+  return !isRepeat || notice.kind !== 'want';
 }
 
 const nameOf = ({ userId, notificationId }: NotificationRow): string => `${userId}/${notificationId}`;

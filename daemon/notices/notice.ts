@@ -11,6 +11,8 @@ export interface Notice {
   readonly event: string;
   /** When it arrived, milliseconds since 1970: the same each time. */
   readonly at: number;
+  /** When its cause was signed, or fell due, milliseconds since 1970: what is older than a loss of this node's data may have been told before it. */
+  readonly signedAt: number;
   readonly kind: NoticeKind;
   /** The node whose user or record has caused it. */
   readonly causedBy: PeerId | undefined;

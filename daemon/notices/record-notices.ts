@@ -47,6 +47,14 @@ export interface Offer {
 
 const NOBODY: NoticesOf = { notices: [] };
 
+/** A notice of an expiring offer is due a day before it expires, or when a quarter of its lifetime is left. */
+const BEFORE_MS = 24 * 3600 * 1000;
+
+/** When its user is told that an offer ends, milliseconds since 1970. */
+export function dueOf({ from, until }: Offer): number {
+  return Math.ceil(until - Math.min(BEFORE_MS, (until - from) / 4));
+}
+
 /** Determines the notices for records in their current state; each contract is read once, so it is used for one batch. */
 export class RecordNotices {
   readonly #parts: RecordNoticesParts;
@@ -77,7 +85,8 @@ export class RecordNotices {
   }
 
   /** That an offer ends, while it is open. */
-  async ofOffer({ contract, proposal, userId, until }: Offer, at: number): Promise<NoticesOf> {
+  async ofOffer(offer: Offer, at: number): Promise<NoticesOf> {
+    const { contract, proposal, userId, until } = offer;
     const held = await this.#contract(contract);
     const steps = held?.statements.map(({ transition }) => transition) ?? [];
     const step = steps.find((each) => each.hash === proposal);
@@ -96,10 +105,13 @@ export class RecordNotices {
     const about = { contractId: publicIdOf(contract), step: 'hold', proposal, from: step.party };
     const event = `hold ${proposal}`;
     const causedBy = nodeOf(step.party);
-    return { notices: [{ userId, event, at, kind: 'hold', causedBy, text: 'hold.ends', values, about }] };
+    const when = { at, signedAt: dueOf(offer) };
+    return {
+      notices: [{ userId, event, ...when, kind: 'hold', causedBy, text: 'hold.ends', values, about }],
+    };
   }
 
-  async #ofStep({ channel, view }: RecordState, at: number): Promise<NoticesOf> {
+  async #ofStep({ channel, view, created }: RecordState, at: number): Promise<NoticesOf> {
     const step = statementIn(view['statement']);
     const held = await this.#contract(channel as RecordKey); // a fact of a contract's channel
     if (step === undefined || held === undefined || step.contract !== held.contract.key) return NOBODY;
@@ -123,6 +135,7 @@ export class RecordNotices {
       userId,
       event: `step ${step.hash}`,
       at,
+      signedAt: created[0],
       kind,
       causedBy: nodeOf(step.party),
       text,
@@ -148,6 +161,7 @@ export class RecordNotices {
     return this.#tell(this.#usersAmong(held.contract.parties, from), {
       event: `ping ${state.key}`,
       at,
+      signedAt: state.created[0],
       kind: 'progress',
       causedBy: nodeOf(from),
       text: 'progress',
@@ -156,7 +170,7 @@ export class RecordNotices {
     });
   }
 
-  async #ofMessage({ key, channel, view }: RecordState, at: number): Promise<NoticesOf> {
+  async #ofMessage({ key, channel, view, created }: RecordState, at: number): Promise<NoticesOf> {
     const conversation = await this.#parts.conversations.find({ operator: true }, publicIdOf(channel));
     const { from } = view;
     if (conversation === undefined || !conversation.participants.includes(String(from))) return NOBODY;
@@ -165,6 +179,7 @@ export class RecordNotices {
     return this.#tell(this.#usersAmong(conversation.participants, from), {
       event: `message ${key}`,
       at,
+      signedAt: created[0],
       kind: 'message',
       causedBy: nodeOf(from),
       text: 'message',
@@ -180,6 +195,7 @@ export class RecordNotices {
     return this.#tell(this.#usersAmong([to], from), {
       event: `rating ${state.key}`,
       at,
+      signedAt: state.created[0],
       kind: 'rating',
       causedBy: nodeOf(from),
       text: 'rating',
@@ -206,6 +222,7 @@ export class RecordNotices {
     return this.#tell(this.#usersAmong([party === to ? from : to], note.by), {
       event: `note ${key}`,
       at,
+      signedAt: created[0],
       kind: 'rating',
       causedBy: nodeOf(note.by),
       text: noteText(note.kind, party === to),

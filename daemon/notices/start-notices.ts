@@ -4,6 +4,7 @@ import type { BatchOp } from '../../storage/keyspace.ts';
 import { alreadyNotified, PendingNotices } from '../../storage/pending-notices.ts';
 import type { Database } from '../../storage/database.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
+import { lostAt } from '../../storage/rejoin-note.ts';
 import type { EventLogs } from '../events/event-logs.ts';
 import { addressOf } from '../events/webhooks.ts';
 import type { Started } from '../parts.ts';
@@ -53,6 +54,7 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
   const writer = new NoticeWriter({
     table,
     alreadyNotified: (hashes) => alreadyNotified(db, hashes),
+    lostAt: () => lostAt(db, env.now()),
     keep: (drafts, write) => events.keep(drafts, write),
     batch: (ops) => db.batch(ops, true),
     languages,

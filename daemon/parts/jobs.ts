@@ -1,5 +1,6 @@
 import { openJobTable } from '../../storage/job-table.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
+import { lostAt } from '../../storage/rejoin-note.ts';
 import type { AccessControl } from '../access/access.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { createWebhookHandler, startWebhooks, type WebhookOptions } from '../events/webhooks.ts';
@@ -44,6 +45,7 @@ export function defineJobs(
         table: openJobTable<JobRow>(db),
         env,
         logger,
+        lostAt: await lostAt(db, env.now()),
         notify: (job, what) => {
           if (job.state === 'dead')
             logger.warn({ job: job.id, key: job.key, error: job.error }, 'a job is dead; see agrinet jobs');

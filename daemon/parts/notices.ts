@@ -71,7 +71,7 @@ export function defineSms(
     if (account === undefined) return { face: undefined };
     const { smsDailyLimit: perUser, smsDailyLimitPerNode: perNode, publicUrl } = settings;
     const { startSms } = await import('../sms/start-sms.ts'); // what few nodes use
-    const started = startSms({
+    const started = await startSms({
       self: identity.peerId,
       account,
       acceptLimits: settings.smsAcceptLimit,

@@ -16,6 +16,8 @@ export interface OutgoingSms {
   readonly tries: number;
   /** Whom it is being sent to and since when, from before the request until its end is known. */
   readonly sending?: { readonly to: string; readonly since: number };
+  /** It may have been sent since this time, before a loss of this node's data: it is looked for by its token, as its words may have changed. */
+  readonly maybeSince?: number;
 }
 
 /** The action for an SMS that is due. */
@@ -37,6 +39,11 @@ export function stepOf(sms: OutgoingSms, user: User | undefined, now: number): S
   if (now - sms.at > SMS_LIMITS.staleMs) return { do: 'end', state: 'failed' };
   const until = quietUntil(user.quietHours, now);
   return until === undefined ? { do: 'send', to: user.phone } : { do: 'wait', until };
+}
+
+/** One that may have been sent before a loss of data: the provider is asked for it first. */
+export function maybeSent(sms: OutgoingSms, to: string, now: number): OutgoingSms {
+  return { ...sms, sending: { to, since: now }, maybeSince: sms.maybeSince ?? sms.at };
 }
 
 /** The row written before it is sent: one found in this state is looked up, by its text, before it is sent again. */

@@ -8,7 +8,7 @@ import type { PlannedSms, SmsLine, SmsPlan } from '../notices/notice-writer.ts';
 import { textOf } from '../notices/texts.ts';
 import { type AcceptLimit, type AnswerCodes, type CodeRow, mayAnswer } from './answer-codes.ts';
 import { type Counted, counted, type DailyCount, type DailyLimits, nextSummary } from './daily-limits.ts';
-import type { OutgoingSms } from './outgoing.ts';
+import { maybeSent, type OutgoingSms } from './outgoing.ts';
 import { quietUntil } from './quiet-hours.ts';
 import { smsText, smsToken } from './sms-text.ts';
 
@@ -70,9 +70,9 @@ export class SmsPlanner {
     return { at, op: table.later(at, id, summary) };
   }
 
-  async #queued({ row, notice, language }: SmsLine): Promise<readonly BatchOp[]> {
+  async #queued({ row: line, notice, language, isRepeat }: SmsLine): Promise<readonly BatchOp[]> {
     const { table, codes, users, acceptLimits } = this.#parts;
-    const { userId, notificationId } = row;
+    const { userId, notificationId } = line;
     const user = users.find(userId);
     const { answer } = notice;
     const isAnswerable = user !== undefined && answer !== undefined && mayAnswer(answer, acceptLimits);
@@ -81,6 +81,11 @@ export class SmsPlanner {
     const timeZone = user?.quietHours?.timeZone;
     const body = smsText({ language, ...notice, timeZone, tail, token: smsToken(notificationId) });
     const sms: OutgoingSms = { userId, notificationId, body, at: notice.at, tries: 0 };
-    return [table.later(notice.at, notificationId, sms), ...(issued?.ops ?? [])];
+    // An earlier one with a code is of no more use: that code is lost.
+    const maybe = isRepeat && issued === undefined && user?.phone !== undefined;
+    const row = maybe
+      ? maybeSent({ ...sms, maybeSince: notice.signedAt }, user.phone, this.#parts.env.now())
+      : sms;
+    return [table.later(notice.at, notificationId, row), ...(issued?.ops ?? [])];
   }
 }

@@ -6,6 +6,7 @@ import type { SmsRow, SmsTable } from '../../storage/sms-table.ts';
 import { WokenWork } from '../woken-work.ts';
 import { SMS_LIMITS } from './limits.ts';
 import { afterAsking, afterSending, type Outcome, type OutgoingSms, sendingSms, stepOf } from './outgoing.ts';
+import { smsToken } from './sms-text.ts';
 import type { Found, Sent, SmsProvider } from './twilio.ts';
 
 export interface SmsSenderParts {
@@ -135,7 +136,12 @@ export class SmsSender extends WokenWork {
 
   #ask(sms: OutgoingSms, { to }: { readonly to: string }): Promise<Found> {
     const { provider } = this.#parts;
-    return provider.find({ to, body: sms.body, since: sms.at }, this.stopping).then((found) => {
+    const { maybeSince, notificationId } = sms;
+    const wanted =
+      maybeSince === undefined
+        ? { to, body: sms.body, since: sms.at }
+        : { to, body: smsToken(notificationId), since: maybeSince };
+    return provider.find(wanted, this.stopping).then((found) => {
       if (found.kind === 'denied') this.#denied(found.status);
       return found;
     });

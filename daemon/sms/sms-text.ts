@@ -31,9 +31,13 @@ export function smsText({ language, text, values, timeZone, tail = '', token }: 
   return cut(written.at(-1) ?? '', end);
 }
 
-/** A token of its own for each SMS, the same however often it is sent: among the messages at the provider it is found by that. */
+/**
+ * A token of its own for each SMS, the same however often it is sent: among the messages at the provider it is found by that. That of a
+ * notice does not depend on when it came, which is another time after a loss of data.
+ */
 export function smsToken(id: string): string {
-  const digest = createHash('sha256').update(`sms ${id}`).digest();
+  const name = id.replace(/^note-[0-9a-f]+-/, 'note-');
+  const digest = createHash('sha256').update(`sms ${name}`).digest();
   return `#${[...digest.subarray(0, TOKEN_CHARS)].map((byte) => ALPHABET[byte % ALPHABET.length]).join('')}`;
 }
 

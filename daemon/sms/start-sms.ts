@@ -3,6 +3,7 @@ import type { Env } from '../../protocols/env.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
+import { lostAt } from '../../storage/rejoin-note.ts';
 import { SmsTable } from '../../storage/sms-table.ts';
 import type { Notice } from '../notices/notice.ts';
 import type { SmsNotices } from '../notices/notice-writer.ts';
@@ -11,7 +12,7 @@ import type { Started } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
 import { type AcceptLimit, AnswerCodes, type CodeRow } from './answer-codes.ts';
 import type { DailyCount, DailyLimits } from './daily-limits.ts';
-import type { OutgoingSms } from './outgoing.ts';
+import { maybeSent, type OutgoingSms } from './outgoing.ts';
 import { SmsPlanner } from './sms-planner.ts';
 import { summaryText } from './summary.ts';
 import { SmsSender, type SmsSenderParts } from './sms-sender.ts';
@@ -40,9 +41,10 @@ export interface SmsParts extends Pick<SmsSenderParts, 'warn' | 'onDenied'> {
 }
 
 /** Starts sending, with what the last process left to be sent. */
-export function startSms(parts: SmsParts): Started<Sms> {
+export async function startSms(parts: SmsParts): Promise<Started<Sms>> {
   const { account, db, lines, users, env, warn, onDenied } = parts;
   const table = new SmsTable<OutgoingSms, CodeRow, DailyCount>(db);
+  await doubtOlder(parts, table);
   const planner = new SmsPlanner({ ...parts, table, codes: new AnswerCodes(table, env) });
   const sender = new SmsSender({
     table,
@@ -64,6 +66,23 @@ export function startSms(parts: SmsParts): Started<Sms> {
     },
     stop: () => sender.stop(),
   };
+}
+
+/** Those that waited when the data were lost, or the backup was made, may have been sent since. */
+async function doubtOlder(
+  { db, users, env }: SmsParts,
+  table: SmsTable<OutgoingSms, CodeRow, DailyCount>,
+): Promise<void> {
+  const now = env.now();
+  const lost = await lostAt(db, now);
+  if (lost === undefined) return;
+  const ops = (await table.waiting()).flatMap(({ key, what: sms }) => {
+    const to = users.find(sms?.userId ?? '')?.phone;
+    // A summary has no words before it is sent, and two of them do no harm.
+    const isKnown = sms === undefined || to === undefined || sms.isSummary === true || sms.at > lost;
+    return isKnown || sms.sending !== undefined ? [] : [table.put(key, maybeSent(sms, to, now))];
+  });
+  if (ops.length > 0) await db.batch(ops, true);
 }
 
 function wantsSms({ kind }: Notice, user: User | undefined): boolean {

@@ -8,7 +8,7 @@ import { join } from '../support/daemon.ts';
 import { Federation, type Member } from '../support/federation.ts';
 import { filesWith } from '../support/files-with.ts';
 import { hookServer } from '../support/hook-server.ts';
-import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
+import { linesOf, type MarketUser, marketUser, userWith } from '../support/market-users.ts';
 import { ResumingListener } from '../support/resuming-listener.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
@@ -60,17 +60,18 @@ async function toldOf(want: Made, user = amina): Promise<string[]> {
     .flatMap(({ about }) => (about?.['wantId'] === want.id ? [about['listingId'] ?? ''] : []))
     .toSorted();
 }
+/** Deliveries of a listing, each as often as it is another one. */
+const deliveries = (listingId: string): string[] => [
+  ...new Set(
+    hook.posted.flatMap(({ body, delivery }) => {
+      const { about } = body.data as { about: Record<string, string> };
+      return about['listingId'] === listingId ? [delivery] : [];
+    }),
+  ),
+];
 const again = async (dir: string): Promise<void> => {
   here = await federation.start(dir, env);
-  amina = {
-    ...amina,
-    daemon: here,
-    async json<T>(method: string, path: string, body?: unknown) {
-      const headers = { 'x-api-key': amina.key, 'content-type': 'application/json' };
-      const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-      return (await (await fetch(here.url + path, { method, headers, ...sent })).json()) as T;
-    },
-  };
+  amina = userWith(here, 'amina', amina.key);
 };
 
 it('a listing of another node is told within two seconds: one line, one event, one webhook', async () => {
@@ -117,6 +118,7 @@ it('what is imported is told, a rebuild and a restore tell nothing again and for
   const ids = [`${here.peerId}.imported`];
   await waitFor('it to be told', async () => (await toldOf(want)).length === 1);
   expect(await toldOf(want)).toEqual(ids);
+  await waitFor('its webhook', () => deliveries(ids[0] ?? '').length > 0, 30_000);
 
   const { dir } = here;
   const file = joinPath(copy.path, 'backup');
@@ -132,6 +134,7 @@ it('what is imported is told, a rebuild and a restore tell nothing again and for
     const { id } = await offer(mary, `Sesame, ${round}`);
     ids.push(id);
     await waitFor('it to be told', async () => (await toldOf(want)).includes(id), 60_000);
+    await waitFor('its webhook', () => deliveries(id).length > 0, 30_000);
     const found = await toldOf(want);
     expect(found, round).toEqual(round === 'rebuilt' ? ids.toSorted() : [...ids].toSorted());
     const { wants } = await amina.json<{ wants: Made[] }>('GET', '/wants');
@@ -147,7 +150,11 @@ it('what is imported is told, a rebuild and a restore tell nothing again and for
     await again(restored);
     // What came after the backup comes again, to a node that does not know that it was told.
     await waitFor('what came meanwhile', async () => (await toldOf(want)).length === ids.length, 60_000);
+    const repeats = (await linesOf(amina)).filter(({ possibleRepeat }) => possibleRepeat === true);
+    expect(repeats.map(({ about }) => about?.['listingId'])).toEqual([id]);
   }
+  // The list, which had lost it, has it again; nobody is sent it twice.
+  for (const id of ids) expect(deliveries(id), id).toHaveLength(1);
 }, 180_000);
 
 it('the command line saves, lists and deletes them', async () => {

@@ -20,10 +20,16 @@ export interface NoticeLine {
   readonly about?: Readonly<Record<string, string>>;
   readonly language?: string;
   readonly sms?: string;
+  readonly possibleRepeat?: boolean;
 }
 
 export async function marketUser(daemon: Daemon, name: string): Promise<MarketUser> {
   const { key } = await daemon.json<{ key: string }>('POST', '/api/keys', { userId: name });
+  return userWith(daemon, name, key);
+}
+
+/** A user who has a key, at a daemon that knows it. */
+export function userWith(daemon: Daemon, name: string, key: string): MarketUser {
   const request: MarketUser['request'] = (method, path, body) =>
     fetch(daemon.url + path, {
       method,

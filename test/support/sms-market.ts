@@ -26,15 +26,22 @@ export async function smsMarket(users: User[], dailyLimits: DailyLimits) {
   const dir = tempDir('sms-market');
   const clock = { now: 20_000 * 86_400_000 };
   const env = { ...systemEnv, now: () => clock.now, after: () => ({ cancel: () => undefined }) };
-  const provider: { sent: () => Sent; found: () => Found; readonly sends: string[] } = {
+  const provider: {
+    sent: () => Sent;
+    found: (message: { readonly to: string; readonly body: string; readonly since: number }) => Found;
+    readonly sends: string[];
+  } = {
     sent: () => ({ kind: 'sent', id: 'SM1' }),
     found: () => ({ kind: 'absent' }),
     sends: [],
   };
   const languages = await readTexts();
   const find = (id: string): User | undefined => users.find((user) => user.id === id);
-  /** What ends the process before a batch. */
-  const state: { cut: boolean } = { cut: false };
+  /** Types of the events that went out, and ids of the lines that were posted. */
+  const events: string[] = [];
+  const posted: string[] = [];
+  /** What ends the process before a batch, and when data were lost. */
+  const state: { cut: boolean; lostAt?: number } = { cut: false };
 
   async function open() {
     const db = await Database.open(dir.path, systemEnv);
@@ -52,14 +59,21 @@ export async function smsMarket(users: User[], dailyLimits: DailyLimits) {
     const writer = new NoticeWriter({
       table: lines,
       alreadyNotified: (hashes) => alreadyNotified(db, hashes),
-      keep: (_, write) => write([]),
+      lostAt: async () => state.lostAt,
+      async keep(told, write) {
+        await write([]);
+        events.push(...told.map(({ type }) => type));
+      },
       async batch(ops) {
         if (state.cut) throw new Error('cut off');
         await db.batch(ops, true);
       },
       languages,
       users: { find, isUser: (id) => find(id) !== undefined },
-      deliver: () => [],
+      deliver({ notificationId }) {
+        posted.push(notificationId);
+        return [];
+      },
       sms: {
         wants: (_, user) => user?.phone !== undefined && user.sms !== false,
         plan: (wanted) => planner.plan(wanted),
@@ -75,7 +89,7 @@ export async function smsMarket(users: User[], dailyLimits: DailyLimits) {
           provider.sends.push(`${to} ${body}`);
           return provider.sent();
         },
-        find: async () => provider.found(),
+        find: async (message) => provider.found(message),
       },
       users: { find, optOut: async () => undefined },
       summaryText: (summary) =>
@@ -103,6 +117,8 @@ export async function smsMarket(users: User[], dailyLimits: DailyLimits) {
     clock,
     provider,
     state,
+    events,
+    posted,
     write: (notices: readonly Notice[]) => running.writer.write(notices),
     codes: async (userId: string) => (await running.table.codes(userId)).length,
     /** Sends what is due. */

@@ -35,6 +35,7 @@ const notice = (event: string): Notice => ({
   userId: 'amina',
   event,
   at: now,
+  signedAt: now,
   kind: 'message',
   causedBy: undefined,
   text: 'message',

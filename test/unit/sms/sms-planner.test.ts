@@ -32,6 +32,7 @@ function messages(count: number, { clock }: SmsMarket, more: Partial<Notice> = {
     userId: 'amina',
     event: `message ${events++}`,
     at: clock.now,
+    signedAt: clock.now,
     kind: 'message',
     causedBy: STRANGER,
     text: 'message',
