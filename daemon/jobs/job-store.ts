@@ -86,7 +86,7 @@ export class JobStore implements JobAttempts {
       } else this.#lease(row.id);
     }
     // What waited when the data were lost, or the backup was made, may have been done since: an SMS is looked for before it is sent.
-    for (const row of [...this.#rows.in('waiting')])
+    for (const row of this.#rows.in('waiting'))
       if (row.attempts === 0 && row.createdAt <= (this.#parts.lostAt ?? -Infinity))
         await this.#save({ ...row, attempts: 1 }, false);
     for (const state of ['completed', 'dead'] as const)
