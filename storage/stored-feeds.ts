@@ -8,7 +8,7 @@ import { AgrinetError } from '../protocols/errors.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import { ChangeNumbers } from './change-numbers.ts';
-import { erasureKey } from './commit-rows.ts';
+import { checkpointKey, erasureKey } from './commit-rows.ts';
 import type { Database } from './database.ts';
 import { EntryCache } from './entry-cache.ts';
 import { decodeEntryRow, entryBytesIn, entryKey, readEntryRow } from './entry-row.ts';
@@ -22,11 +22,11 @@ import { type Checkpoint, readCheckpoint } from '../protocols/checkpoint/stateme
 /** Records read from the disk in one go: each may be some 100 KB. */
 const RECORDS_AT_ONCE = 64;
 
+/** Where the op of an author's checkpoint stands. */
+export type CheckpointPlace = Pick<OpRef, 'epoch' | 'seq' | 'index'>;
+
 /** A checkpoint, and where its op stands. */
-export interface PlacedCheckpoint {
-  readonly epoch: string;
-  readonly seq: number;
-  readonly index: number;
+export interface PlacedCheckpoint extends CheckpointPlace {
   readonly checkpoint: Checkpoint;
 }
 
@@ -267,5 +267,12 @@ export class StoredFeeds {
       const place = { epoch, seq: Number.parseInt(seq, 16), index: Number.parseInt(index, 16) };
       yield { ...place, checkpoint: readCheckpoint(verifyChecksum(key, value)) };
     }
+  }
+
+  /** The checkpoint at such a place. */
+  async checkpointAt(author: PeerId, place: CheckpointPlace): Promise<Checkpoint | undefined> {
+    const key = checkpointKey({ author, channel: 'public', ...place });
+    const value = await this.db.level.get(key);
+    return value && readCheckpoint(verifyChecksum(key, value));
   }
 }

@@ -114,8 +114,8 @@ export class Checkpoints implements CheckpointsPort {
   }
 
   async #statusOf(author: PeerId): Promise<AuthorCheckpoint | undefined> {
-    const { identity, net, store, db } = this.#parts;
-    const { effective } = await heldCheckpoints(store, author, net);
+    const { identity, net, store, db, env } = this.#parts;
+    const { effective } = await heldCheckpoints(store, author, net, soleTurn(env));
     if (effective === undefined) return undefined;
     const { id, gen, time, count, bytes } = effective.checkpoint;
     const shown = { author, id, gen, time, count, bytes, contested: effective.contested };
@@ -127,9 +127,9 @@ export class Checkpoints implements CheckpointsPort {
   }
 
   async #isDue(): Promise<boolean> {
-    const { identity, net, store, everyDays, now } = this.#parts;
+    const { identity, net, store, everyDays, now, env } = this.#parts;
     if (everyDays === 0) return false;
-    const { effective } = await heldCheckpoints(store, identity.peerId, net);
+    const { effective } = await heldCheckpoints(store, identity.peerId, net, soleTurn(env));
     return (
       effective === undefined ||
       effective.contested ||
@@ -159,19 +159,28 @@ export class Checkpoints implements CheckpointsPort {
     const { identity, net, store, db, env, now, log, times } = this.#parts;
     if (author === identity.peerId || how.signal.aborted) return;
     if (env.monotonic() < (this.#notBefore.get(author) ?? -Infinity)) return;
-    const { effective } = await heldCheckpoints(store, author, net);
-    if (effective === undefined) return;
-    const { checkpoint } = effective;
+    const { effective, tooMany } = await heldCheckpoints(store, author, net, how.turn);
+    if (tooMany) log('an author has signed too many checkpoints: none of them is looked at', { author });
+    const checkpoint = effective?.checkpoint;
     const noted = await notedVerification(db, author);
-    if (isDecided(noted, checkpoint)) return this.#tell(checkpoint, noted?.outcome);
+    if (checkpoint === undefined || isDecided(noted, checkpoint)) {
+      this.#rest(author, how, tooMany ? times.verifyMs : 0);
+      if (checkpoint !== undefined) this.#tell(checkpoint, noted?.outcome);
+      return;
+    }
     const waitsForUpgrade = (of: PeerId): Promise<boolean> => this.#waitsForUpgrade(of);
     const parts = { store, db, waitsForUpgrade, now };
     const { outcome, why } = await checkCheckpoint(parts, checkpoint, how);
-    const rest = Math.max(times.verifyMs, how.turn.usedMs() * VERIFY_COST);
-    this.#notBefore.set(author, env.monotonic() + rest);
+    this.#rest(author, how, times.verifyMs);
     this.#count(outcome);
     log('checkpoint verified', { author, id: checkpoint.id, outcome, why });
     this.#tell(checkpoint, outcome);
+  }
+
+  /** An author is looked at again after so many milliseconds at the least, and the later, the more it has cost. */
+  #rest(author: PeerId, { turn }: HowWorked, atLeast: number): void {
+    const rest = Math.max(atLeast, turn.usedMs() * VERIFY_COST);
+    this.#notBefore.set(author, this.#parts.env.monotonic() + rest);
   }
 
   /** Alarms are kept in memory: what an earlier process found is told again, once. */

@@ -1,26 +1,55 @@
-import { type Effective, effectiveCheckpoint } from '../../protocols/checkpoint/effective.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import {
+  type CheckpointLink,
+  type Effective,
+  effectiveCheckpoint,
+} from '../../protocols/checkpoint/effective.ts';
+import { CHECKPOINT_LIMITS, type Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Turn } from '../../protocols/ledger/turn.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Store } from '../../storage/store.ts';
+import type { CheckpointPlace } from '../../storage/stored-feeds.ts';
 
-/** The checkpoints of an author in this network that none held here has taken the place of. */
+/** Places of an author's checkpoints that are looked at: one a day for 27 years. Whoever has signed more has none in force here. */
+export const MOST_HELD = 10_000;
+
+/** What counts of an author's checkpoints in this network. */
 export interface HeldCheckpoints {
   readonly effective: Effective<Checkpoint> | undefined;
-  readonly left: readonly Checkpoint[];
+  /** Those that the next one takes the place of: the one in force, and others that stand beside it, as many as a statement names. */
+  readonly next: readonly Checkpoint[];
+  /** There are more than are looked at. */
+  readonly tooMany: boolean;
+}
+
+/** What decides between checkpoints, and where each is: with its covers one takes a hundred times as much memory. */
+interface PlacedLink extends CheckpointLink {
+  readonly at: CheckpointPlace;
 }
 
 export async function heldCheckpoints(
-  store: Pick<Store, 'checkpoints'>,
+  store: Pick<Store, 'checkpoints' | 'checkpointAt'>,
   author: PeerId,
   net: string,
+  turn: Turn,
 ): Promise<HeldCheckpoints> {
-  const held = new Map<string, Checkpoint>();
-  const replaced = new Set<string>();
-  for await (const { checkpoint } of store.checkpoints(author)) {
-    if (checkpoint.net !== net) continue;
-    for (const id of checkpoint.prev) replaced.add(id);
-    held.set(checkpoint.id, checkpoint);
+  const links = new Map<string, PlacedLink>();
+  let places = 0;
+  for await (const { checkpoint, ...at } of store.checkpoints(author)) {
+    if (++places > MOST_HELD) return { effective: undefined, next: [], tooMany: true };
+    const { id, gen, prev } = checkpoint;
+    if (checkpoint.net === net) links.set(id, { id, gen, prev, at });
+    if (turn.isOver()) await turn.next();
   }
-  const left = [...held.values()].filter(({ id }) => !replaced.has(id));
-  return { effective: effectiveCheckpoint(held.values()), left };
+  const found = effectiveCheckpoint(links.values());
+  if (found === undefined) return { effective: undefined, next: [], tooMany: false };
+  const replaced = new Set([...links.values()].flatMap(({ prev }) => prev));
+  const beside = [...links.values()].filter(({ id }) => !replaced.has(id) && id !== found.checkpoint.id);
+  const next: Checkpoint[] = [];
+  for (const { at } of [found.checkpoint, ...beside].slice(0, CHECKPOINT_LIMITS.prev)) {
+    const checkpoint = await store.checkpointAt(author, at);
+    if (checkpoint !== undefined) next.push(checkpoint);
+  }
+  const [checkpoint] = next;
+  const effective = checkpoint && { checkpoint, contested: found.contested };
+  return { effective, next, tooMany: false };
 }

@@ -17,7 +17,7 @@ import type { Ledger } from '../../protocols/ledger/types.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 import type { Store } from '../../storage/store.ts';
-import { heldCheckpoints } from './held.ts';
+import { heldCheckpoints, MOST_HELD } from './held.ts';
 import { laggingPlaces } from './own-places.ts';
 
 export interface MakerParts {
@@ -47,7 +47,7 @@ export interface HowMade {
 interface Draft {
   readonly covers: readonly FrontierItem[];
   readonly frontier: readonly FrontierItem[];
-  readonly left: readonly Checkpoint[];
+  readonly next: readonly Checkpoint[];
   readonly through: number;
 }
 
@@ -89,9 +89,9 @@ export class CheckpointMaker {
     await this.#mayMake();
     const { store, identity, net, now, stamp } = this.#parts;
     const before = stamp();
-    const draft = await this.#draft();
+    const draft = await this.#draft(how.turn);
     if ('outcome' in draft) return draft;
-    const { covers, frontier, left, through } = draft;
+    const { covers, frontier, next, through } = draft;
     const total = Object.keys(COLLECTIONS).reduce(
       (sum, name) => sum + (store.digests.one('public', identity.peerId, name)?.count ?? 0),
       0,
@@ -108,8 +108,8 @@ export class CheckpointMaker {
       throw refused(
         'records were erased, and its feeds have branches, so some nodes would not know of it; restart the node, which joins them',
       );
-    const gen = 1 + left.reduce((most, each) => Math.max(most, each.gen), 0);
-    const prev = left.map(({ id }) => id).sort();
+    const gen = 1 + next.reduce((most, each) => Math.max(most, each.gen), 0);
+    const prev = next.map(({ id }) => id).sort();
     const statement = { net, gen, prev, covers: frontier, ...sums, time: now() };
     const { count, bytes, digest } = sums;
     const entries = covers.reduce((sum, { seq }) => sum + seq, 0);
@@ -127,12 +127,13 @@ export class CheckpointMaker {
     await this.#parts.awaitFence();
   }
 
-  async #draft(): Promise<Draft | CheckpointOutcome> {
+  async #draft(turn: Turn): Promise<Draft | CheckpointOutcome> {
     const { store, identity, net, lagMs } = this.#parts;
     const feeds = store.feeds(identity.peerId, 'public');
-    const { effective, left } = await heldCheckpoints(store, identity.peerId, net);
+    const { effective, next, tooMany } = await heldCheckpoints(store, identity.peerId, net, turn);
+    if (tooMany) throw refused(`this node has signed more than ${MOST_HELD} of them`);
     const { places, through } = await laggingPlaces(store, feeds, lagMs);
-    const { covers, frontier } = coversAt(raised(places, left, feeds), feeds);
+    const { covers, frontier } = coversAt(raised(places, next, feeds), feeds);
     if (covers.every(({ seq }) => seq === 0)) return { outcome: 'nothing' };
     if (effective?.contested === false && sameFrontier(frontier, effective.checkpoint.covers))
       return { outcome: 'unchanged', id: effective.checkpoint.id };
@@ -140,8 +141,7 @@ export class CheckpointMaker {
       throw refused(
         `its feeds have more than ${CHECKPOINT_LIMITS.covers} branches; restart the node, which joins them`,
       );
-    // Of more than fit the others are named by the next one.
-    return { covers, frontier, left: left.slice(0, CHECKPOINT_LIMITS.prev), through };
+    return { covers, frontier, next, through };
   }
 }
 
@@ -155,11 +155,11 @@ const EXPECTED: ReadonlySet<string> = new Set(['checkpoint-refused', 'checkpoint
 /** No checkpoint covers less than those that it takes the place of. */
 function raised(
   places: ReadonlyMap<string, { readonly seq: number; readonly hash: string }>,
-  left: readonly Checkpoint[],
+  next: readonly Checkpoint[],
   feeds: readonly FeedState[],
 ): Map<string, { readonly seq: number; readonly hash: string }> {
   const all = new Map(places);
-  for (const { covers } of left)
+  for (const { covers } of next)
     for (const { epoch, seq, hash } of expandCovers(covers, feeds).covers)
       if (seq > (all.get(epoch)?.seq ?? 0)) all.set(epoch, { seq, hash });
   return all;
