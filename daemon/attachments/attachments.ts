@@ -34,8 +34,8 @@ export interface AttachmentsParts {
 /** What this node keeps of attachments, and whom it gives them to. */
 export class Attachments implements AttachmentsPort {
   readonly #parts: AttachmentsParts;
-  /** One upload at a time is held against what there is room for. */
-  readonly #uploads = new SerialQueue();
+  /** What comes is checked against the room there is and kept one at a time: many at once would each see the same room. */
+  readonly #keeping = new SerialQueue();
 
   constructor(parts: AttachmentsParts) {
     this.#parts = parts;
@@ -47,7 +47,7 @@ export class Attachments implements AttachmentsPort {
     { isNamed }: Parameters<AttachmentsPort['upload']>[2],
   ): Promise<StoredAttachment> {
     checkSize(bytes);
-    return this.#uploads.run(async () => {
+    return this.#keeping.run(async () => {
       const { self, cautious, table, refusal } = this.#parts;
       const refused = refusal();
       if (refused !== undefined) throw refused;
@@ -84,12 +84,16 @@ export class Attachments implements AttachmentsPort {
     if (held !== undefined) return held;
     const { self, cautious, table, fetches, refusal, log } = this.#parts;
     const known = attachmentsOf(state).find((ref) => ref.sha256 === sha256);
-    if (owner !== self) await this.#checkRoom(owner, known?.size ?? ATTACHMENT_LIMITS.attachmentBytes);
+    const isNew = owner !== self && !(await table.isHeld(sha256, channel));
+    if (isNew) await this.#checkRoom(owner, known?.size ?? ATTACHMENT_LIMITS.attachmentBytes);
     const bytes = await fetches.get({ record: key, sha256, owner, channel });
     if (refusal() !== undefined) return bytes;
     try {
-      if (owner === self) await table.keepOwn(sha256, bytes, self, cautious());
-      else await table.keepFetched(sha256, bytes, { author: owner, channel }, cautious());
+      await this.#keeping.run(async () => {
+        if (owner === self) return table.keepOwn(sha256, bytes, self, cautious());
+        if (!(await table.isHeld(sha256, channel))) await this.#checkRoom(owner, bytes.length);
+        return table.keepFetched(sha256, bytes, { author: owner, channel }, cautious());
+      });
     } catch (error) {
       // Whoever asked gets it all the same; the next one has it fetched again.
       log('an attachment was fetched and could not be kept', { err: error, sha256 });

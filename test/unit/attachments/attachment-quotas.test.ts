@@ -98,6 +98,29 @@ describe('attachments under quotas, clocks, damage and forgetting', () => {
     await waitFor('the other', async () => (await b.app.request(paths[1] ?? '')).status === 200);
   });
 
+  it('what is fetched at the same time ends at the quota as well, and each who asked gets it', async () => {
+    expect((await a.request('DELETE', '/listings/two?erase=true')).status).toBe(200);
+    const ids = ['p1', 'p2', 'p3', 'p4'];
+    const paths: string[] = [];
+    for (const id of ids) paths.push(await pictured(a, id, randomBytes(MOST)));
+    for (const id of ids) await arrival(id);
+    await waitFor('room', async () => (await b.node.store.attachments.charged(a.peerId)) < MOST / 2);
+    const { attachments } = a.node.store;
+    const bytes = attachments.bytes.bind(attachments);
+    const all = Promise.withResolvers<void>();
+    let asked = 0;
+    const spy = vi.spyOn(attachments, 'bytes').mockImplementation(async (sha256) => {
+      if (++asked === ids.length) all.resolve();
+      await all.promise;
+      return bytes(sha256);
+    });
+    const got = await Promise.all(paths.map(async (path) => b.app.request(path)));
+    spy.mockRestore();
+    expect(got.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    expect(await b.node.store.attachments.charged(a.peerId)).toBeLessThan(2 * MOST);
+    for (const id of ids) expect((await a.request('DELETE', `/listings/${id}?erase=true`)).status).toBe(200);
+  });
+
   it('a clock that is two days ahead for a minute drops no upload, whatever asks for a look meanwhile', async () => {
     const waiting = randomBytes(300);
     expect((await send(b, waiting)).status).toBe(201);
@@ -157,6 +180,23 @@ describe('attachments under quotas, clocks, damage and forgetting', () => {
     await b.stop();
     expect(await problems()).toEqual([]);
     b = await startNode(dirs[1].path, { RATE_LIMIT: 'off' }, b.node.identity);
+  });
+
+  it('one that is held and damaged is fetched anew also where its author has no room left', async () => {
+    const bytes = randomBytes(900);
+    const path = await pictured(a, 'full', bytes);
+    await arrival('full');
+    expect((await b.app.request(path)).status).toBe(200);
+    const filler = await pictured(a, 'filler', randomBytes(MOST));
+    await arrival('filler');
+    expect((await b.app.request(filler)).status).toBe(200);
+    await b.node.db.batch([{ type: 'del', key: bytesKey(sha256Hex(bytes)) }], true);
+    const setQuota = (quotaMb: number | null) =>
+      b.request('POST', `/federation/nodes/${a.peerId}/quota`, { quotaMb });
+    expect((await setQuota(1)).status).toBe(200);
+    expect((await b.app.request(path)).status).toBe(200);
+    expect(await isHere(b, bytes)).toBe(true);
+    expect((await setQuota(null)).status).toBe(200);
   });
 
   it('a record that is erased while its picture is on its way leaves none', async () => {
