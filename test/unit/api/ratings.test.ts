@@ -247,7 +247,7 @@ describe('POST /submitRating', () => {
     });
   });
 
-  it('takes a -1 with its reason alone, which nobody reads but the parties and their operators', async () => {
+  it('P3-014, 4: takes a -1 with its reason alone, which nobody reads but the parties and their operators', async () => {
     const id = await contract(true);
     const reason = 'the maize was rotten below the first layer';
     for (const body of [{}, { comment: '  ' }, { feedback: '' }])
@@ -349,6 +349,35 @@ describe('POST /submitRating', () => {
       );
     }
     expect((await as(a, 'amina', 'POST', '/ratings/nothing/dismiss', { why: 'mistaken' })).status).toBe(404);
+  });
+
+  it('P3-014, 8: whoever has done harm trades as much as anybody', async () => {
+    const [, harm] = await rate(a, 'amina', {
+      contractId: await contract(true),
+      score: -1,
+      comment: 'rotten',
+    });
+    expect(harm.score).toBe(-1);
+    expect((await trust(b, ben)).roles[0]?.active).toMatchObject({ breaches: 1 });
+    const issued = await b.request('POST', '/api/keys', { userId: 'carol', scopes: ['read', 'write'] });
+    keys.set('carol', ((await issued.json()) as { key: string }).key);
+    /** What a user may do, and how much: statuses, limits and sums. */
+    const may = async (user: string): Promise<unknown[]> => {
+      const goods = { title: 'Maize', quantity: 1e9, unit: 'kg', price: 1e6, currency: 'KES' };
+      const listed = await as(b, user, 'POST', '/listings', { type: 'offer', ...goods });
+      const { listingId } = (await listed.json()) as { listingId: string };
+      const seller = `${user}@${b.peerId}`;
+      await waitFor('the listing', async () => (await a.app.request(`/listings/${listingId}`)).ok);
+      const bought = await as(a, 'amina', 'POST', '/contracts', { listingId, supplierId: seller });
+      const { contractId, quantity } = (await bought.json()) as { contractId: string; quantity: number };
+      await waitFor('the proposal', async () => (await stateAt(b, user, contractId)) === 'proposed');
+      const accepted = await as(b, user, 'POST', `/contracts/${contractId}/accept`, {});
+      const limits = [...listed.headers].filter(([name]) => /limit|quota/.test(name) && !/remain/.test(name));
+      return [listed.status, bought.status, quantity, accepted.status, limits];
+    };
+    const ofCarol = await may('carol');
+    expect(ofCarol.slice(0, 4)).toEqual([201, 201, 1e9, 200]);
+    expect(await may('ben')).toEqual(ofCarol);
   });
 
   it('counts nothing from a node that is no root, and says what is unknown', async () => {

@@ -1,3 +1,5 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { NOTE_KINDS, type NoteInput, type NoteKind } from '../../../protocols/market/rating-notes.ts';
 import { atOnce } from '../../../protocols/ledger/turn.ts';
@@ -290,6 +292,65 @@ describe('P3-014', () => {
     const alone = of({ received: [], given: [own] }, seen([B], { asOf: DEADLINE + 1 }));
     expect(alone.defaults).toMatchObject([{ verdict: 'own-node' }]);
     expect(alone.roles).toEqual([]);
+  });
+});
+
+/** The files of the program whose values a file imports, directly or by way of others. */
+function importsOf(file: string, seen = new Set<string>()): Set<string> {
+  for (const imported of directImportsOf(file))
+    if (!seen.has(imported)) importsOf(imported, seen.add(imported));
+  return seen;
+}
+
+const direct = new Map<string, readonly string[]>();
+function directImportsOf(file: string): readonly string[] {
+  const known = direct.get(file);
+  if (known !== undefined) return known;
+  const text = readFileSync(file, 'utf8').replaceAll(/^(?:im|ex)port type [^;]*;/gm, '');
+  const found = [...text.matchAll(/(?:from|import\() ?'(\.[^']+\.ts)'/g)]
+    .map(([, path = '']) => resolve(dirname(file), path))
+    .filter((each) => existsSync(each));
+  direct.set(file, found);
+  return found;
+}
+
+/** What decides who may do what, and how much. */
+const DECIDING_FOLDERS = [
+  'api/limits',
+  'daemon/access',
+  'daemon/sms',
+  'daemon/wants',
+  'protocols/ledger',
+  'protocols/feed',
+  'protocols/registry',
+  'protocols/discovery',
+  'protocols/market/contract',
+  'protocols/market/contract-book',
+];
+const DECIDING_FILES = [
+  'api/access.ts',
+  'api/authenticate.ts',
+  'daemon/quotas.ts',
+  'daemon/stranger-gate.ts',
+];
+
+describe('P3-014, by what imports it', () => {
+  it('8: nothing that decides who may do what, or how much, can read a reputation', () => {
+    const root = resolve(import.meta.dirname, '../../..');
+    const reputations = ['reputation', 'rating-distribution', 'ratings'].map((name) =>
+      resolve(root, `protocols/market/${name}.ts`),
+    );
+    const inFolders = DECIDING_FOLDERS.flatMap((folder) =>
+      readdirSync(resolve(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.ts'))
+        .map((name) => `${folder}/${name}`),
+    );
+    const deciding = [...inFolders, ...DECIDING_FILES].map((file) => resolve(root, file));
+    expect(deciding.length).toBeGreaterThan(80);
+    for (const file of deciding)
+      for (const each of reputations) expect(importsOf(file).has(each), `${file} reads ${each}`).toBe(false);
+    // That it would be found.
+    expect(importsOf(resolve(root, 'daemon/market/trust.ts')).has(reputations[0] ?? '')).toBe(true);
   });
 });
 
