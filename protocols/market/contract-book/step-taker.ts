@@ -6,7 +6,7 @@ import type { HeldContracts } from './held-contracts.ts';
 import type { Reviewer } from './reviewer.ts';
 import type { ContractAccess } from './contract-access.ts';
 import { requireAsListed } from './listing-terms.ts';
-import { bodyOf, partyOf, takeStep, termsSigned } from './steps.ts';
+import { bodyOf, partyOf, requireOpenEnd, takeStep, termsSigned } from './steps.ts';
 import type { Actor, Body, BookParts, HeldContract, StepRequest } from './types.ts';
 
 /**
@@ -35,7 +35,8 @@ export class StepTaker {
   }
 
   async take(key: RecordKey, request: StepRequest, actor: Actor): Promise<void> {
-    const { contracts, access, reviewer } = this.#parts;
+    const { contracts, access, reviewer, now } = this.#parts;
+    if (request.kind === 'propose') requireOpenEnd(request.validUntil, now());
     await reviewer.ready;
     const first = await access.toActIn(key, actor);
     const party = partyOf(first, contracts.self, actor, request.as);

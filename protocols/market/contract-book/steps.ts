@@ -81,6 +81,12 @@ export function bodyOf(held: HeldContract, party: string, request: StepRequest):
   }
 }
 
+/** Throws `fields-invalid` for a proposal that would have ended before it is made. */
+export function requireOpenEnd(validUntil: unknown, now: number): void {
+  if (typeof validUntil === 'number' && validUntil <= now)
+    throw new AgrinetError('fields-invalid', 'validUntil: the time when a proposal ends has to be ahead');
+}
+
 /** The signed terms are those shown, and the signed heads belong to them. */
 function mustBeMerged({ unmerged }: HeldContract['state']): void {
   if (unmerged !== undefined)

@@ -38,8 +38,8 @@ async function as(user: string, method: string, path: string, body?: unknown): P
   });
   return { status: response.status, body: (await response.json()) as Answer['body'] };
 }
-const refused = (answer: Answer, code: string, about: RegExp): void => {
-  expect([answer.status, answer.body.code]).toEqual([409, code]);
+const refused = (answer: Answer, code: string, about: RegExp, status = 409): void => {
+  expect([answer.status, answer.body.code]).toEqual([status, code]);
   expect(answer.body.error).toMatch(about);
 };
 
@@ -267,6 +267,25 @@ describe('a seller’s validUntil', () => {
     expect((await as('amina', 'POST', `${path}/accept`, {})).body.state).toBe('accepted');
     const without = await begun({ listingId, buyerId: 'amina', quantity: 4 }, 'ben');
     expect(without.body.state).toBe('draft');
+  });
+
+  it('has to be ahead, in a new contract and in a proposal', async () => {
+    const listingId = await listing();
+    const { path } = await begun({ listingId, buyerId: 'amina', quantity: 4 }, 'ben');
+    const over = new Date(Date.now() - 1000).toISOString();
+    for (const validUntil of [0, over]) {
+      for (const [to, body] of [
+        ['/contracts', { listingId, buyerId: 'amina', quantity: 4 }],
+        [`${path}/propose`, {}],
+      ] as const)
+        refused(
+          await as('ben', 'POST', to, { ...body, validUntil }),
+          'fields-invalid',
+          /has to be ahead/,
+          400,
+        );
+    }
+    expect((await as('ben', 'GET', path)).body.state).toBe('draft');
   });
 });
 
