@@ -73,11 +73,11 @@ export class CsvRecords {
     return undefined;
   }
 
-  /** The next line that is not empty. */
+  /** The next line that is not empty; spreadsheets save empty rows as separators alone. */
   async #line(): Promise<TextLine | undefined> {
     for (;;) {
       const line = this.#ahead.shift() ?? (await this.#read());
-      if (line === undefined || line.tooLong || line.text.trim() !== '') return line;
+      if (line === undefined || line.tooLong || !EMPTY_ROW.test(line.text)) return line;
     }
   }
 
@@ -87,6 +87,7 @@ export class CsvRecords {
   }
 }
 
+const EMPTY_ROW = /^[\s,;]*$/;
 const QUOTES = 'the quotes of the line do not match';
 
 function problemOf(text: string): string | undefined {

@@ -141,3 +141,11 @@ test('the same row has the same id whatever its price is by then, and two differ
     { numRuns: 50 },
   );
 });
+
+test('rows of separators alone, as spreadsheets save empty ones, are no listings, and count as lines', async () => {
+  const text = 'title,type,unit\n,,\nMaize,offer,kg\n , ,\n\nBeans,offer,kg\n,,\n';
+  const rows = await rowsOf(text);
+  expect(listingsOf(rows).map(({ title }) => title)).toEqual(['Maize', 'Beans']);
+  expect(errorsOf(await rowsOf(`${text},,kg\n`))).toMatchObject([[8, expect.any(String)]]);
+  expect(listingsOf(await rowsOf(text.replaceAll(',', ';')))).toHaveLength(2);
+});
