@@ -58,8 +58,8 @@ export const KEYSPACE = {
   ),
   wants: sublevel(
     'W',
-    'w and an id; c and a number; or p',
-    'a saved search; listings that have yet to be matched; the number up to which this was done',
+    'w and an id; c and a number; p; or t and a user',
+    'a saved search; listings that have yet to be matched; the number up to which this was done; of how many the user was told on a day',
   ),
   events: sublevel('s', 'event number', 'public event, kept for clients that resume'),
   privateEvents: sublevel('5', 'event number', 'private event, numbered separately'),

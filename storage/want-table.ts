@@ -6,9 +6,10 @@ import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts
 import type { Level } from './level.ts';
 import { putJson, soundJson } from './values.ts';
 
-/** Wants, listings that have yet to be matched in the order of their commits, and the number of the last that were. */
+/** Wants, listings that have yet to be matched in the order of their commits, the number of the last that were, and counts of a day. */
 const WANT = 'w';
 const CHANGED = 'c';
+const TOLD = 't';
 const PLACE = fullKey('wants', 'p');
 const DIGITS = 12;
 /** Listings per row: a want that many of them match is notified in several batches, and a batch removes rows as a whole. */
@@ -18,6 +19,13 @@ const OF_ROW = 64;
 interface ChangedRow {
   readonly records: readonly RecordKey[];
   readonly at: number;
+}
+
+/** Of how many listings a user was notified on a day, which is a number since 1970. */
+interface ToldRow {
+  readonly userId: string;
+  readonly day: number;
+  readonly told: number;
 }
 
 /** A listing that may be what a want looks for. */
@@ -126,6 +134,23 @@ export class WantTable<Want extends { readonly id: string }> {
       const { records = [], at = 0 } = soundJson<ChangedRow>(key, value) ?? {};
       return { no: numberIn(key), key, records, at };
     });
+  }
+
+  /** Of how many listings each user was notified on this day, and the writes that delete what earlier days have left. */
+  async told(day: number): Promise<{ readonly counts: Map<string, number>; readonly ops: BatchOp[] }> {
+    const counts = new Map<string, number>();
+    const ops: BatchOp[] = [];
+    for await (const [key, value] of this.#db.level.iterator(range('wants', TOLD))) {
+      const row = soundJson<ToldRow>(key, value);
+      if (row?.day === day) counts.set(row.userId, row.told);
+      else ops.push({ type: 'del', key });
+    }
+    return { counts, ops };
+  }
+
+  /** The write of such a count. */
+  putTold(row: ToldRow): BatchOp {
+    return putJson(fullKey('wants', TOLD + encodeURIComponent(row.userId.toWellFormed())), row);
   }
 
   /** The writes that record that these were matched, and all before them too. */

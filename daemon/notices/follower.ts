@@ -102,7 +102,7 @@ export class Follower extends WokenWork {
       beside.push(...told.ops);
       notices.push(...told.notices);
     }
-    await this.#parts.writer.write(notices, beside);
+    await this.#parts.writer.write(notices, () => beside);
     for (const { key } of rows) this.#failed.delete(key);
   }
 

@@ -46,6 +46,9 @@ interface Line extends SmsLine {
   readonly ops: readonly BatchOp[];
 }
 
+/** What is written in the batch of notices, given those that are new. */
+export type Beside = (fresh: readonly Notice[]) => readonly BatchOp[];
+
 export interface NoticeWriterParts {
   readonly table: Pick<NotificationTable, 'addAll'>;
   /** Which of these hashes of an event and a user were notified before. */
@@ -83,10 +86,10 @@ export class NoticeWriter {
   }
 
   /**
-   * On disk when it resolves, including `beside`; returns those that were new. Notices for anybody who is not a user of this node
-   * are left out.
+   * On disk when it resolves, including what is to be written beside those that are new, which it returns. Notices for anybody who
+   * is not a user of this node are left out.
    */
-  write(notices: readonly Notice[], beside: readonly BatchOp[] = []): Promise<readonly Notice[]> {
+  write(notices: readonly Notice[], beside: Beside = () => []): Promise<readonly Notice[]> {
     return this.#queue.run(async () => {
       const fresh = await this.#notYetSent(notices);
       const plan = await this.#planned(fresh);
@@ -100,7 +103,12 @@ export class NoticeWriter {
             const { userId } = row;
             return { type, data: dataOf(row), audience: { userId, partyOnly: true } };
           });
-          const all = [...ops, ...told.flatMap((line) => line.ops), ...plan.ops, ...beside];
+          const all = [
+            ...ops,
+            ...told.flatMap((line) => line.ops),
+            ...plan.ops,
+            ...beside(fresh.map(({ notice }) => notice)),
+          ];
           if (events.length > 0) await keep(events, (eventRows) => batch([...all, ...eventRows]));
           else if (all.length > 0) await batch(all);
         },

@@ -1,6 +1,5 @@
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Env } from '../../protocols/env.ts';
-import type { BatchOp } from '../../storage/keyspace.ts';
 import { alreadyNotified, PendingNotices } from '../../storage/pending-notices.ts';
 import type { Database } from '../../storage/database.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
@@ -12,7 +11,7 @@ import type { Directory } from '../users/directory.ts';
 import { Follower, type FollowerParts, type Later } from './follower.ts';
 import type { Notice } from './notice.ts';
 import { hookRows } from './notice-hooks.ts';
-import { NoticeWriter, type SmsNotices } from './notice-writer.ts';
+import { type Beside, NoticeWriter, type SmsNotices } from './notice-writer.ts';
 import { RecordNotices, type RecordNoticesParts } from './record-notices.ts';
 import { type Language, readTexts } from './texts.ts';
 import type { WaitingRow } from './waiting-steps.ts';
@@ -21,9 +20,9 @@ import type { WaitingRow } from './waiting-steps.ts';
 export interface Notices {
   /**
    * Notifies users: for each notice one line in `GET /notifications` and one event, on disk when it resolves, in one batch with
-   * `beside`. Repeating the same event for the same user never has an effect. Returns those that were new.
+   * what `beside` gives. Repeating the same event for the same user never has an effect. Returns those that were new.
    */
-  raise(notices: readonly Notice[], beside?: readonly BatchOp[]): Promise<readonly Notice[]>;
+  raise(notices: readonly Notice[], beside?: Beside): Promise<readonly Notice[]>;
   /** There may be notices to write: called after each commit. */
   wake(): void;
   /** Resolves when all that are due have been written. */

@@ -90,7 +90,7 @@ export async function measureCatchUp(
     records: (keys) => readRecords(db, keys),
     async raise(notices, beside) {
       matches += notices.length;
-      await db.batch([...beside], false);
+      await db.batch([...beside(notices)], false);
       return notices;
     },
     write: (ops) => db.batch(ops, false),

@@ -65,8 +65,8 @@ function start(of = table): void {
     table: of,
     records,
     writer: {
-      async write(notices, beside = []) {
-        await db.batch([...beside], true);
+      async write(notices, beside = () => []) {
+        await db.batch([...beside(notices)], true);
         log.push(...notices.map(({ event }) => `tell ${event}`));
         return notices;
       },

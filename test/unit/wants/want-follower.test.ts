@@ -53,8 +53,8 @@ async function start(): Promise<void> {
     records: (keys) => readRecords(db, keys),
     async raise(notices, beside) {
       if (cut?.() === true) throw new Error('cut off');
-      await db.batch([...beside], true);
       const fresh = notices.filter(({ event, userId }) => !told.has(`${userId} ${event}`));
+      await db.batch([...beside(fresh)], true);
       for (const notice of fresh) told.set(`${notice.userId} ${notice.event}`, notice);
       return fresh;
     },
@@ -115,6 +115,35 @@ it('a user is told of 1000 listings in a day, and then once that there are more'
   now += DAY_MS;
   await commit(many(100));
   expect(await look()).toBe(100);
+});
+
+it('the count of a day outlives the process, and no batch goes beyond it', async () => {
+  const { toldADay } = WANT_LIMITS;
+  await book.save({ userId: 'amina', query: { q: 'corn' } });
+  await commit(many(toldADay - 10));
+  let batches = 0;
+  cut = () => ++batches === 15;
+  await look();
+  expect(warnings.splice(0)).toEqual(['saved searches are delayed']);
+  await follower.stop();
+  await start();
+  cut = undefined;
+  await look();
+  expect(told.size).toBe(toldADay - 10);
+  await follower.stop();
+  await start();
+  await commit(many(30));
+  await look();
+  const texts = [...told.values()].map(({ text }) => text);
+  expect(texts.filter((text) => text === 'want')).toHaveLength(toldADay);
+  expect(texts.filter((text) => text === 'want.more')).toHaveLength(1);
+  await follower.stop();
+  await start();
+  await commit(many(30));
+  expect(await look()).toBe(0);
+  now += DAY_MS;
+  await commit(many(5));
+  expect(await look()).toBe(5);
 });
 
 it('a listing that many wants find is told in batches, and to each once when it is cut off in between', async () => {
