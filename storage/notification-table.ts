@@ -17,6 +17,8 @@ export interface NotificationRow {
   readonly about?: Readonly<Record<string, string>>;
   /** Language of the message, a BCP 47 tag. */
   readonly language?: string;
+  /** True where no speaker of it has signed the texts. */
+  readonly unreviewed?: boolean;
   /** The state of its SMS; absent where there is none. */
   readonly sms?: string;
   /** Its cause is older than a loss of this node's data: the user may have been told before. */

@@ -6,6 +6,7 @@ import { answerOf, connect, everyRow } from './client.ts';
 import { JSON_OPTION, type JsonFlag, printable, printJson, printLine } from './output.ts';
 
 const daemon = () => connect().api.users;
+const noticeLanguages = () => connect().api.notifications.languages;
 type User = InferResponseType<ReturnType<typeof daemon>['$get'], 200>['users'][number];
 const ID = ['<id>', 'ID of the user, as its keys name it'] as const;
 
@@ -59,9 +60,10 @@ async function list({ json }: JsonFlag): Promise<void> {
     (page) => page.users,
   );
   if (json) return printJson({ users });
+  const languageOf = await languageNames(users);
   const head = ['User', 'Name', 'Role', 'Region', 'Language', 'Phone'];
   const rows = users.map((each) =>
-    [each.id, each.displayName, each.role, each.region, each.language, each.phone].map((value = '-') =>
+    [each.id, each.displayName, each.role, each.region, languageOf(each), each.phone].map((value = '-') =>
       printable(value),
     ),
   );
@@ -69,7 +71,7 @@ async function list({ json }: JsonFlag): Promise<void> {
 }
 
 async function show(id: string, { json }: { json?: true }): Promise<void> {
-  print(await answerOf(daemon()[':id'].$get({ param: { id: encodeURIComponent(id) } })), json);
+  await print(await answerOf(daemon()[':id'].$get({ param: { id: encodeURIComponent(id) } })), json);
 }
 
 interface Fields {
@@ -92,7 +94,8 @@ async function set(id: string, { json, name, quiet: quietHours, mute, ...rest }:
       .filter(([, value]) => value !== undefined)
       .map(([field, value]) => [field, value === '' ? null : value]),
   );
-  print(await answerOf(daemon()[':id'].$patch({ param: { id: encodeURIComponent(id) }, json: body })), json);
+  const user = await answerOf(daemon()[':id'].$patch({ param: { id: encodeURIComponent(id) }, json: body }));
+  await print(user, json);
 }
 
 async function remove(id: string, { json }: { json?: true }): Promise<void> {
@@ -101,17 +104,34 @@ async function remove(id: string, { json }: { json?: true }): Promise<void> {
   else printLine(`${printable(id)}: removed; keys stay (agrinet keys list --user ${printable(id)})`);
 }
 
-function print(user: User, json: true | undefined): void {
+async function print(user: User, json: true | undefined): Promise<void> {
   if (json) return printJson(user);
-  const { quietHours, muted, ...rest } = user;
+  const { quietHours, muted, language, ...rest } = user;
+  const languageOf = await languageNames([user]);
   const lines = Object.entries({
     ...rest,
+    ...(language === undefined ? {} : { language: languageOf(user) }),
     ...(quietHours === undefined
       ? {}
       : { quietHours: `${quietHours.from}-${quietHours.to} ${quietHours.timeZone}` }),
     ...(muted.length === 0 ? {} : { muted: muted.join(', ') }),
   });
   printLine(lines.map(([field, value]) => `${field}: ${printable(String(value))}`).join('\n'));
+}
+
+/** How the languages of users are shown: texts that no speaker has reviewed say so, and so does a language without texts. */
+async function languageNames(
+  users: readonly Pick<User, 'language'>[],
+): Promise<(user: Pick<User, 'language'>) => string | undefined> {
+  if (users.every(({ language }) => language === undefined)) return () => undefined;
+  const { languages } = await answerOf(noticeLanguages().$get());
+  return ({ language: tag }) => {
+    if (tag === undefined) return undefined;
+    const wanted = tag.toLowerCase();
+    const found = languages.find(({ language }) => language === wanted || language === wanted.split('-')[0]);
+    if (found === undefined) return `${tag} (no texts; notices are in English)`;
+    return found.reviewed ? tag : `${tag} (texts not reviewed by a speaker)`;
+  };
 }
 
 function quiet(text: string): QuietHours | '' {

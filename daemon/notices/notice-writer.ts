@@ -163,6 +163,7 @@ export class NoticeWriter {
       about: notice.about,
       language: language.tag,
       ...(isRepeat ? { possibleRepeat: true } : {}),
+      ...(language.reviewed ? {} : { unreviewed: true }),
     };
     const line = { hash, row, notice, language, isRepeat, type: eventTypeOf(notice.kind) };
     return {

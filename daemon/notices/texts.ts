@@ -36,6 +36,8 @@ export const TEXTS = {
   'sms.void': [],
   'sms.later': [],
   'sms.help': [],
+  // Behind each SMS in texts that no speaker has signed yet.
+  'sms.unreviewed': [],
   // Where it can be read is behind it.
   'sms.summary': ['count'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
@@ -95,6 +97,11 @@ export function parseLanguage(tag: string, content: string): Language {
       throw new AgrinetError('internal', `${tag}: ${text} has to name ${needed.join(', ')}, each in braces`);
   }
   return { tag, name, reviewed: reviewedBy.length > 0, texts };
+}
+
+/** What shows that no speaker has signed these texts yet, for where there is only text; undefined where one has. */
+export function unreviewedMark(language: Language): string | undefined {
+  return language.reviewed ? undefined : textOf(language, 'sms.unreviewed', {});
 }
 
 /** The language for somebody: the one asked for, one of its family, or English. */

@@ -8,7 +8,7 @@ import type { ContractBook } from '../../protocols/market/contract-book/types.ts
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { SmsTable } from '../../storage/sms-table.ts';
-import { type Language, languageFor, textOf, type TextName } from '../notices/texts.ts';
+import { type Language, languageFor, textOf, type TextName, unreviewedMark } from '../notices/texts.ts';
 import type { Directory } from '../users/directory.ts';
 import { ANSWER_LIMITS, AnswerCodes, type CodeRow } from './answer-codes.ts';
 import { type Answer, answerIn } from './answers.ts';
@@ -98,7 +98,9 @@ export class IncomingSms implements SmsPort {
     received.set(id, row);
     if (text === undefined || this.#replies.isOver(from)) return NOTHING;
     this.#replies.add(from);
-    return twiml(gsmText(textOf(languageFor(languages, owners[0]?.language), text, {})));
+    const language = languageFor(languages, owners[0]?.language);
+    const words = [textOf(language, text, {}), unreviewedMark(language)];
+    return twiml(gsmText(words.filter((part) => part !== undefined).join(' ')));
   }
 
   async #read(): Promise<Map<string, { readonly key: string; readonly at: number }>> {

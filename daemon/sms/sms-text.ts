@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Language, textOf, type TextName, type TextValues } from '../notices/texts.ts';
+import { type Language, textOf, type TextName, type TextValues, unreviewedMark } from '../notices/texts.ts';
 import { gsmText, smsSegments } from './gsm7.ts';
 
 /** Characters of a name or a title, fewer and fewer until the text fits. */
@@ -19,8 +19,8 @@ export interface SmsWords {
 }
 
 /** The text as it is sent: one SMS where what others wrote can be shortened to that. */
-export function smsText({ language, text, values, timeZone, tail = '', token }: SmsWords): string {
-  const end = gsmText(`${tail === '' ? '' : ` ${tail}`} ${token}`);
+export function smsText({ language, text, values, timeZone, tail, token }: SmsWords): string {
+  const end = gsmText([unreviewedMark(language), tail, token].map((part) => part && ` ${part}`).join(''));
   const written = SHOWN.map((most) =>
     gsmText(textOf(language, text, shortened(values, most), timeZone).replaceAll(/\s+/gu, ' ')),
   );

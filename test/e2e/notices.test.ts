@@ -191,7 +191,11 @@ it('a refusal, a cancellation by both and a dispute are told as what they are, a
   await told(amina, `mary anaona tofauti, na kuna mgogoro: ${DEAL}.`);
   for (const user of [mary, amina]) await once(user, `${disputed}/resolve`, { outcome: 'settled' });
   await told(mary, `amina has agreed, and the dispute has ended: ${DEAL}.`);
-  expect((await linesOf(amina))[0]).toMatchObject({ language: 'sw', kind: 'resolution' });
+  const line = await waitFor('her line', async () =>
+    (await linesOf(amina)).find(({ kind }) => kind === 'resolution'),
+  );
+  expect(line).toMatchObject({ language: 'sw', unreviewed: true });
+  expect((await linesOf(mary))[0]).not.toHaveProperty('unreviewed');
 });
 
 it('between users of one node too; somebody who is no user of this node has no lines', async () => {
@@ -233,5 +237,7 @@ it('notices are posted where that is asked for, signed, again after a refusal, u
   expect(
     hook.posted.filter(({ body }) => body.data['userId'] === 'zawadi').map(({ body }) => body.type),
   ).toEqual(['contract.update']);
+  for (const { body } of hook.posted)
+    expect(body.data['unreviewed'] === true).toBe(body.data['language'] === 'sw');
   expect(JSON.stringify(hook.posted)).not.toContain('quartz-lagoon-51');
 });

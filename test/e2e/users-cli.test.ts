@@ -27,14 +27,23 @@ it('agrinet users enters, shows, lists and removes users', async () => {
     'progress,want',
   ];
   await run('set', 'amina/1', ...fields, '--quiet', '21:00-06:00 Africa/Nairobi', '--no-sms');
-  expect(await run('list')).toMatch(/amina\/1.*Amina.*sw.*\+254700112233/);
+  expect(await run('list')).toMatch(
+    /amina\/1.*Amina.*sw \(texts not reviewed by a speaker\).*\+254700112233/,
+  );
   const shown = await run('show', 'amina/1');
-  for (const line of ['quietHours: 21:00-06:00 Africa/Nairobi', 'muted: progress, want', 'sms: false'])
+  for (const line of [
+    'quietHours: 21:00-06:00 Africa/Nairobi',
+    'muted: progress, want',
+    'sms: false',
+    'language: sw (texts not reviewed by a speaker)',
+  ])
     expect(shown).toContain(line);
   expect(JSON.parse(await run('set', 'amina/1', '--name', 'Amina W.', '--json'))).toMatchObject({
     displayName: 'Amina W.',
     sms: false,
   });
+  expect(await run('set', 'amina/1', '--language', 'luo')).toContain('no texts; notices are in English');
+  expect(await run('set', 'amina/1', '--language', 'en')).toMatch(/^language: en$/m);
   await run('set', 'amina/1', '--quiet', '', '--sms', '--mute', '', '--name', 'Amina');
   expect(JSON.parse(await run('list', '--json'))).toMatchObject({
     users: [{ id: 'amina/1', sms: true, muted: [], displayName: 'Amina' }],

@@ -19,6 +19,7 @@ export interface NoticeLine {
   readonly kind?: string;
   readonly about?: Readonly<Record<string, string>>;
   readonly language?: string;
+  readonly unreviewed?: boolean;
   readonly sms?: string;
   readonly possibleRepeat?: boolean;
 }

@@ -7,6 +7,7 @@ import {
   TEXTS,
   textOf,
   type TextName,
+  unreviewedMark,
 } from '../../../daemon/notices/texts.ts';
 
 const FOLDER = new URL('../../../daemon/notices/texts/', import.meta.url);
@@ -59,6 +60,11 @@ it('a language is reviewed once a speaker has signed it, and found by its family
   expect(parseLanguage('sw', JSON.stringify({ ...file, reviewedBy: ['a speaker'] })).reviewed).toBe(true);
   const tagFor = (wanted?: string) => languageFor(languages, wanted).tag;
   expect([tagFor('sw-KE'), tagFor('SW'), tagFor('luo'), tagFor(undefined)]).toEqual(['sw', 'sw', 'en', 'en']);
+});
+
+it('texts that no speaker has signed have a mark, and signed ones have none', async () => {
+  const marks = [...(await readTexts()).values()].map((each) => [each.tag, unreviewedMark(each)]);
+  expect(Object.fromEntries(marks)).toEqual({ en: undefined, sw: '(rasimu)' });
 });
 
 it('what others wrote is put in once, and times read as in the place of whoever is told', async () => {

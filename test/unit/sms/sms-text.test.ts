@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readTexts, TEXTS, type TextName, textOf } from '../../../daemon/notices/texts.ts';
+import { readTexts, TEXTS, type TextName, textOf, unreviewedMark } from '../../../daemon/notices/texts.ts';
 import { smsSegments } from '../../../daemon/sms/gsm7.ts';
 import { endsWithToken, smsText, smsToken } from '../../../daemon/sms/sms-text.ts';
 
@@ -13,13 +13,15 @@ it('every text of every language is one SMS in GSM 03.38, however long the names
         TEXTS[name].map((each) => [each, each === 'until' ? Date.UTC(2026, 10, 30, 21) : long]),
       );
       if (name.startsWith('sms.')) {
-        expect(smsSegments(textOf(language, name, { code: '123456' })), name).toBe(1);
+        const reply = `${textOf(language, name, { code: '123456' })} ${unreviewedMark(language) ?? ''}`;
+        expect(smsSegments(reply.trimEnd()), name).toBe(1);
         continue;
       }
       const tail = textOf(language, 'sms.answer', { code: '123456' });
       const text = smsText({ language, text: name, values, timeZone: 'Africa/Nairobi', tail, token });
       expect(smsSegments(text), text).toBe(1);
       expect(text.endsWith(`${tail} ${token}`)).toBe(true);
+      expect(text.includes(' (rasimu) '), text).toBe(language.tag === 'sw');
     }
 });
 
