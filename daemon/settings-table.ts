@@ -322,7 +322,7 @@ export const SETTINGS = {
     fallback: '10',
     expects: 'a whole number from 0 to 1000',
     example: '10',
-    help: 'How many of them one other node and its users may cause (messages, proposals, listings that match a saved search); notices above the limit are marked `node-limit`.',
+    help: 'How many of them one other node and its users may cause (messages, proposals, listings that match a saved search), and as many again about deals of the user; notices above the limit are marked `node-limit`. All other nodes together cause at most half of `SMS_DAILY_LIMIT`, but for such deals (`stranger-limit`).',
   },
   twilioApiUrl: {
     env: 'TWILIO_API_URL',

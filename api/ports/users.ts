@@ -23,8 +23,9 @@ export const NOTICE_KINDS = [
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
 /**
- * The state of the SMS of a notice. `unknown`: whether it was sent is not known, and it is not sent again. `daily-limit` and
- * `node-limit`: none is sent, because those of the user's day, or those that one other node may cause in a day, are used up.
+ * The state of the SMS of a notice. `unknown`: whether it was sent is not known, and it is not sent again. `daily-limit`, `node-limit`
+ * and `stranger-limit`: none is sent, because those of the user's day, or those that one other node or all strangers together may
+ * cause in a day, are used up.
  */
 export const SMS_STATES = [
   'queued',
@@ -34,6 +35,7 @@ export const SMS_STATES = [
   'failed',
   'daily-limit',
   'node-limit',
+  'stranger-limit',
 ] as const;
 export type SmsState = (typeof SMS_STATES)[number];
 

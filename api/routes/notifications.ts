@@ -24,9 +24,12 @@ const NotificationBody = z
         'Subject of the notice: `contractId`, `step`, `conversationId`, `messageId`, `ratingId`, `listingId`, `wantId`, and who did it as `from`.',
     }),
     language: text('Language of the text, a BCP 47 tag.').optional(),
+    unreviewed: flag(
+      'True if no speaker of the language has reviewed the text; absent otherwise.',
+    ).optional(),
     sms: z.enum(SMS_STATES).optional().openapi({
       description:
-        'State of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, `unknown`, when it cannot be told whether it was sent, or, when none is sent, `daily-limit` (the SMS that the user gets in a day are used up) or `node-limit` (those that one other node causes in a day are); absent without one.',
+        'State of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, `unknown`, when it cannot be told whether it was sent, or, when none is sent, `daily-limit` (the SMS that the user gets in a day are used up), `node-limit` (those that one other node causes in a day are) or `stranger-limit` (those that strangers of all other nodes cause together are); absent without one.',
     }),
     possibleRepeat: flag(
       'The node has lost data since this happened (see `agrinet restore`), so it may have told the user of it before; absent otherwise.',

@@ -63,7 +63,7 @@ export function defineNotificationTable(node: Pick<Node, 'db'>) {
 /** Sends notices to users as SMS, if Twilio is configured. */
 export function defineSms(
   node: Pick<Node, 'identity' | 'settings' | 'db' | 'env' | 'alarms' | 'hooks' | 'logger'>,
-  { users, table }: Pick<NoticesComponents, 'users' | 'table'>,
+  { users, table, market }: Pick<NoticesComponents, 'users' | 'table' | 'market'>,
 ) {
   return definePart<Sms | undefined>('SMS', async () => {
     const { identity, settings, db, env, alarms, hooks, logger } = node;
@@ -81,6 +81,7 @@ export function defineSms(
       db,
       lines: table.face,
       users: users.face,
+      contracts: market.contracts.face,
       env,
       warn: (message, fields) => logger.warn(fields, message),
       onDenied: (status) => alarms.raise({ kind: 'sms-denied', status }),

@@ -4,16 +4,23 @@ import { SMS_LIMITS } from './limits.ts';
 /** How many SMS a user is sent in a day. */
 export interface DailyLimits {
   readonly perUser: number;
-  /** Of them those that one other node causes. */
+  /** Of them those that one other node causes; beyond these as many of the user's deals. */
   readonly perNode: number;
 }
+
+/** Of what a user is sent, all other nodes together cause at most one in so many, but for the user's deals. */
+const STRANGERS_PART = 2;
+
+type ByNode = Readonly<Partial<Record<string, number>>>;
 
 /** What a user was sent on a day that began with its first SMS. Times in milliseconds since 1970. */
 export interface DailyCount {
   readonly since: number;
   readonly sent: number;
-  /** Of them those that each other node has caused. */
-  readonly byNode: Readonly<Partial<Record<string, number>>>;
+  /** Of them those that each other node has caused, but for those below. */
+  readonly byNode: ByNode;
+  /** Those of the user's deals that were sent although these limits of strangers were reached. */
+  readonly ofDeals?: ByNode;
   /** When the last summary was or becomes due. */
   readonly summaryAt?: number;
 }
@@ -22,6 +29,8 @@ export interface DailyCount {
 export interface WantedSms {
   readonly due: number;
   readonly otherNode: string | undefined;
+  /** Of a deal of the user's: beyond what strangers may cause. */
+  readonly isOfDeal?: boolean;
 }
 
 export interface Counted {
@@ -32,18 +41,29 @@ export interface Counted {
 /** A summary that is about to be written may no longer include what arrives now. */
 const SUMMARY_LEAD_MS = 60_000;
 
-/** Whether an SMS is sent, and the count after it. The own node's users are bound by the limit of the user alone. */
+/**
+ * Whether an SMS is sent, and the count after it. The own node's users are bound by the limit of the user alone; strangers leave a
+ * share of it to them and to the user's deals.
+ */
 export function counted(
   before: DailyCount | undefined,
-  { due, otherNode }: WantedSms,
+  { due, otherNode, isOfDeal = false }: WantedSms,
   { perUser, perNode }: DailyLimits,
 ): Counted {
   const count = ofDay(before, due);
-  const ofNode = otherNode === undefined ? 0 : (count.byNode[otherNode] ?? 0);
+  const kind = isOfDeal ? 'ofDeals' : 'byNode';
+  const ofNode = otherNode === undefined ? 0 : (count[kind]?.[otherNode] ?? 0);
   if (otherNode !== undefined && ofNode >= perNode) return { state: 'node-limit', count };
   if (count.sent >= perUser) return { state: 'daily-limit', count };
-  const byNode = otherNode === undefined ? count.byNode : { ...count.byNode, [otherNode]: ofNode + 1 };
-  return { state: 'queued', count: { ...count, sent: count.sent + 1, byNode } };
+  const sent = { ...count, sent: count.sent + 1 };
+  if (otherNode === undefined) return { state: 'queued', count: sent };
+  if (!isOfDeal && sum(count.byNode) >= Math.floor(perUser / STRANGERS_PART))
+    return { state: 'stranger-limit', count };
+  return { state: 'queued', count: { ...sent, [kind]: { ...count[kind], [otherNode]: ofNode + 1 } } };
+}
+
+function sum(byNode: ByNode): number {
+  return Object.values(byNode).reduce<number>((all, each = 0) => all + each, 0);
 }
 
 /** When a summary has to be sent for a notice that gets no SMS; undefined where one is due that will include it. */

@@ -20,6 +20,8 @@ export interface SmsPlannerParts {
   /** Up to which sums proposals may be answered by SMS. */
   readonly acceptLimits: readonly AcceptLimit[];
   readonly dailyLimits: DailyLimits;
+  /** Whether a notice is of a deal of its user's. */
+  readonly isOfDeal: (notice: Notice) => Promise<boolean>;
   readonly env: Pick<Env, 'now'>;
 }
 
@@ -42,7 +44,7 @@ export class SmsPlanner {
     for (const line of lines) {
       const { userId } = line.row;
       const before = counts.get(userId) ?? (await table.count(userId));
-      const { state, count } = this.#counted(line.notice, before);
+      const { state, count } = await this.#counted(line.notice, before);
       const summary = state === 'queued' ? undefined : this.#summary(userId, count);
       counts.set(userId, summary === undefined ? count : { ...count, summaryAt: summary.at });
       if (summary !== undefined) summaries.push(summary.op);
@@ -53,12 +55,17 @@ export class SmsPlanner {
   }
 
   /** An SMS that waits for the end of quiet hours counts on the day on which it is sent. */
-  #counted({ userId, causedBy }: Notice, before: DailyCount | undefined): Counted {
-    const { self, users, dailyLimits, env } = this.#parts;
+  async #counted(notice: Notice, before: DailyCount | undefined): Promise<Counted> {
+    const { self, users, dailyLimits, isOfDeal, env } = this.#parts;
+    const { userId, causedBy } = notice;
     const now = env.now();
     const due = quietUntil(users.find(userId)?.quietHours, now) ?? now;
-    const otherNode = causedBy === self ? undefined : (causedBy ?? 'unknown');
-    return counted(before, { due, otherNode }, dailyLimits);
+    const wanted = { due, otherNode: causedBy === self ? undefined : (causedBy ?? 'unknown') };
+    const asOfStranger = counted(before, wanted, dailyLimits);
+    if (asOfStranger.state !== 'node-limit' && asOfStranger.state !== 'stranger-limit') return asOfStranger;
+    return (await isOfDeal(notice))
+      ? counted(before, { ...wanted, isOfDeal: true }, dailyLimits)
+      : asOfStranger;
   }
 
   #summary(userId: string, count: DailyCount): { readonly at: number; readonly op: BatchOp } | undefined {

@@ -1,6 +1,5 @@
 import type { User } from '../../api/ports/users.ts';
 import type { Env } from '../../protocols/env.ts';
-import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
 import { lostAt } from '../../storage/rejoin-note.ts';
@@ -12,6 +11,7 @@ import type { Started } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
 import { type AcceptLimit, AnswerCodes, type CodeRow } from './answer-codes.ts';
 import type { DailyCount, DailyLimits } from './daily-limits.ts';
+import { type DealsParts, isOfDeal } from './deals.ts';
 import { maybeSent, type OutgoingSms } from './outgoing.ts';
 import { SmsPlanner } from './sms-planner.ts';
 import { summaryText } from './summary.ts';
@@ -25,8 +25,7 @@ export interface Sms extends SmsNotices {
   wake(): void;
 }
 
-export interface SmsParts extends Pick<SmsSenderParts, 'warn' | 'onDenied'> {
-  readonly self: PeerId;
+export interface SmsParts extends Pick<SmsSenderParts, 'warn' | 'onDenied'>, DealsParts {
   readonly account: TwilioAccount;
   /** Up to which sums proposals may be answered by SMS. */
   readonly acceptLimits: readonly AcceptLimit[];
@@ -45,7 +44,12 @@ export async function startSms(parts: SmsParts): Promise<Started<Sms>> {
   const { account, db, lines, users, env, warn, onDenied } = parts;
   const table = new SmsTable<OutgoingSms, CodeRow, DailyCount>(db);
   await doubtOlder(parts, table);
-  const planner = new SmsPlanner({ ...parts, table, codes: new AnswerCodes(table, env) });
+  const planner = new SmsPlanner({
+    ...parts,
+    table,
+    codes: new AnswerCodes(table, env),
+    isOfDeal: (notice) => isOfDeal(parts, notice),
+  });
   const sender = new SmsSender({
     table,
     lines,

@@ -13,7 +13,7 @@ export interface SummaryParts {
 }
 
 /** Of notices that the daily limits have left without an SMS. */
-const WITHOUT: ReadonlySet<string> = new Set<SmsState>(['daily-limit', 'node-limit']);
+const WITHOUT: ReadonlySet<string> = new Set<SmsState>(['daily-limit', 'node-limit', 'stranger-limit']);
 
 /** How many notices of a user got no SMS and have not been read, and where they are; undefined for none. */
 export async function summaryText(

@@ -25,7 +25,12 @@ let amina: MarketUser;
 beforeAll(async () => {
   twilio = await twilioServer();
   first = await federation.add();
-  second = await federation.add({ ...twilio.settings, SMS_DAILY_LIMIT_PER_NODE: '8', LOG_LEVEL: 'trace' });
+  second = await federation.add({
+    ...twilio.settings,
+    SMS_DAILY_LIMIT_PER_NODE: '8',
+    SMS_DAILY_LIMIT: '20',
+    LOG_LEVEL: 'trace',
+  });
   await join(first, second);
   mary = await marketUser(first, 'mary');
   amina = await marketUser(second, 'amina');
@@ -51,7 +56,9 @@ it('a notice goes out as one SMS to the number of the user, in its language, and
   await waitFor('the SMS', async () => (await lineOf('White maize'))?.sms === 'sent');
   const [sms] = smsOf('White maize');
   expect(sms).toMatchObject({ to: PHONE, from: twilio.account.from });
-  expect(sms?.body).toMatch(/^mary anapendekeza makubaliano: 80 kg White maize, 55 KES\/kg\. #\w{6}$/);
+  expect(sms?.body).toMatch(
+    /^mary anapendekeza makubaliano: 80 kg White maize, 55 KES\/kg\. \(rasimu\) #\w{6}$/,
+  );
   expect(smsSegments(sms?.body ?? '')).toBe(1);
   expect(smsOf('White maize')).toHaveLength(1);
 });
@@ -113,6 +120,38 @@ it('somebody abroad causes no more SMS than the limit, by messages, proposals or
   const inState = (state: string) => lines.filter(({ sms }) => sms === state);
   expect([inState('sent').length, inState('node-limit').length]).toEqual([8, 7]);
   expect(twilio.taken.slice(before).map(({ to }) => to)).toEqual(Array.from({ length: 8 }, () => phone));
+  // A partner of hers on the same node still reaches her: with a counterproposal, a new deal, a message and a settlement.
+  const otieno = await marketUser(first, 'otieno');
+  const partner = `otieno@${first.peerId}`;
+  const { contractId } = await zawadi.json<{ contractId: string }>('POST', '/contracts', {
+    ...TERMS,
+    title: 'Simsim',
+    supplierId: partner,
+  });
+  const step = (name: string) =>
+    waitFor(name, async () => (await otieno.request('POST', `/contracts/${contractId}/${name}`, {})).ok);
+  const sent = (kind: string, words: string) =>
+    waitFor(`the SMS of ${words}`, async () =>
+      (await linesOf(zawadi)).some(
+        (line) => line.kind === kind && line.message.includes(words) && line.sms === 'sent',
+      ),
+    );
+  await step('accept');
+  await sent('acceptance', 'Simsim');
+  await otieno.json('POST', '/contracts', { ...TERMS, title: 'Teff', buyerId: party });
+  await sent('proposal', 'Teff');
+  const talk = await otieno.json<{ id: string }>('POST', '/conversations', {
+    title: 'Lorry',
+    participants: [party],
+  });
+  await otieno.json('POST', `/messages/${talk.id}`, { content: 'tomorrow' });
+  await sent('message', 'Lorry');
+  await mary.json('POST', '/contracts', { ...TERMS, title: 'Barley 9', buyerId: party });
+  await waitFor('the line', async () =>
+    (await linesOf(zawadi)).some((line) => line.message.includes('Barley 9') && line.sms === 'node-limit'),
+  );
+  await step('settle');
+  await sent('settlement', 'Simsim');
   // A user of the own node still reaches her.
   const near = { title: 'Near', participants: [party] };
   const { id } = await amina.json<{ id: string }>('POST', '/conversations', near);

@@ -22,7 +22,7 @@ export const HERE = nodeOf(1).peerId;
 export const ABROAD = [2, 3, 4].map((n) => nodeOf(n).peerId);
 
 /** Notices of users and their SMS over a database on disk, under a clock that only the test moves, and a provider that does as it is told. */
-export async function smsMarket(users: User[], dailyLimits: DailyLimits) {
+export async function smsMarket(users: User[], dailyLimits: DailyLimits, partners: readonly string[] = []) {
   const dir = tempDir('sms-market');
   const clock = { now: 20_000 * 86_400_000 };
   const env = { ...systemEnv, now: () => clock.now, after: () => ({ cancel: () => undefined }) };
@@ -54,6 +54,7 @@ export async function smsMarket(users: User[], dailyLimits: DailyLimits) {
       users: { find },
       acceptLimits: [{ sum: 5000, currency: 'KES' }],
       dailyLimits,
+      isOfDeal: async ({ about }) => partners.includes(about['from'] ?? ''),
       env,
     });
     const writer = new NoticeWriter({

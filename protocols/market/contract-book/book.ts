@@ -11,7 +11,7 @@ import { ContractLists } from './contract-lists.ts';
 import { Reviewer } from './reviewer.ts';
 import { ContractAccess } from './contract-access.ts';
 import { StepTaker } from './step-taker.ts';
-import { partyOf } from './steps.ts';
+import { partyOf, requireOpenEnd } from './steps.ts';
 import { stockedCatalogue } from './stocked-catalogue.ts';
 import type { BookParts, ContractBook } from './types.ts';
 
@@ -44,6 +44,7 @@ export function openContractBook(parts: BookParts): ContractBook {
   return {
     catalogue,
     async create(body, actor, id) {
+      requireOpenEnd(body['validUntil'], parts.now());
       const { fields, two } = await openingOf(parts, body, actor, id);
       const { state } = await catalogue.createContract(fields, two?.members ?? [], id, two?.nonce);
       if (two !== undefined) await steps.proposeFirst(state.key, body, actor);
@@ -66,6 +67,7 @@ export function openContractBook(parts: BookParts): ContractBook {
       return access.get(key, actor);
     },
     agreedWith: (peer) => contracts.agreedWith(peer),
+    isTrading: (party, other) => ready().then(() => contracts.deals.has(party, other)),
     openRequestsOf: (peer) => lists.openRequestsOf(peer),
     note(changes) {
       changes.forEach(noteOne);

@@ -8,6 +8,7 @@ import { nodeOf } from '../party.ts';
 import { ContractLoader } from './contract-loader.ts';
 import { KeyedQueue } from '../../serial-queue.ts';
 import { GrantedStock } from './granted-stock.ts';
+import { OpenDeals } from './open-deals.ts';
 import type { BookParts, HeldContract } from './types.ts';
 
 export const notFound = (): AgrinetError => new AgrinetError('not-found', 'Not found');
@@ -19,6 +20,7 @@ export const notFound = (): AgrinetError => new AgrinetError('not-found', 'Not f
 export class HeldContracts {
   readonly self: PeerId;
   readonly stock: GrantedStock;
+  readonly deals = new OpenDeals();
   /** One at a time for each contract, and for each listing as far as grants change; edits of a listing share its lock. */
   readonly locks = new KeyedQueue();
   readonly #parts: Pick<BookParts, 'reader' | 'ledger'>;
@@ -56,6 +58,7 @@ export class HeldContracts {
     const other = held.contract.parties.map(nodeOf).find((node) => node !== this.self) ?? this.self;
     if (isTransaction(held)) this.#agreed.set(key, other);
     else this.#agreed.delete(key);
+    this.deals.note(held);
     return this.stock.note(held);
   }
 

@@ -133,6 +133,8 @@ export interface ContractBook {
   ): Promise<ContractView>;
   /** Agreed contracts that this node has with the users of another. */
   agreedWith(peer: string): readonly RecordKey[];
+  /** Whether a party of this node has signed a step of a contract with the other that has not ended. */
+  isTrading(party: string, other: string): Promise<boolean>;
   /** How many open requests of a node there are. */
   openRequestsOf(peer: string): Promise<number>;
   /** Changes of own listings that keep to what was promised of them. */

@@ -5,25 +5,36 @@ import { seededRandom } from '../../support/random.ts';
 
 const { dayMs, summaryMs } = SMS_LIMITS;
 const NOON = 20_000 * dayMs;
-const LIMITS = { perUser: 5, perNode: 2 };
+const LIMITS = { perUser: 8, perNode: 2 };
 
 /** The states of SMS that are wanted one after the other. */
 function statesOf(
-  wanted: readonly (readonly [due: number, otherNode?: string])[],
+  wanted: readonly (readonly [due: number, otherNode?: string, isOfDeal?: boolean])[],
   limits = LIMITS,
 ): string[] {
   let count: DailyCount | undefined;
-  return wanted.map(([due, otherNode]) => {
-    const next = counted(count, { due, otherNode }, limits);
+  return wanted.map(([due, otherNode, isOfDeal = false]) => {
+    const next = counted(count, { due, otherNode, isOfDeal }, limits);
     count = next.count;
     return next.state;
   });
 }
 
-it('one other node causes as many as its limit, all together as many as that of the user', () => {
-  const wanted = ['a', 'a', 'a', 'b', 'b', 'b', undefined, undefined, 'c'].map(
-    (node, i) => [NOON + i, ...(node === undefined ? [] : [node])] as [number, string?],
-  );
+it('one other node causes as many as its limit, all of them half of the user’s, and with the own node all of it', () => {
+  const wanted = [
+    'a',
+    'a',
+    'a',
+    'b',
+    'b',
+    'b',
+    'c',
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ].map((node, i) => [NOON + i, ...(node === undefined ? [] : [node])] as [number, string?]);
   expect(statesOf(wanted)).toEqual([
     'queued',
     'queued',
@@ -31,21 +42,44 @@ it('one other node causes as many as its limit, all together as many as that of 
     'queued',
     'queued',
     'node-limit',
+    'stranger-limit',
+    'queued',
+    'queued',
+    'queued',
     'queued',
     'daily-limit',
+  ]);
+});
+
+it('a deal is heard of beyond what strangers may cause, also those of its node, up to the limits of node and user', () => {
+  const strangers = ['a', 'a', 'b', 'b', 'a', 'c'].map((node, i) => [NOON + i, node] as const);
+  const deals = ['a', 'a', 'a', 'c', 'd', 'e'].map((node, i) => [NOON + 10 + i, node, true] as const);
+  expect(statesOf([...strangers, ...deals])).toEqual([
+    'queued',
+    'queued',
+    'queued',
+    'queued',
+    'node-limit',
+    'stranger-limit',
+    'queued',
+    'queued',
+    'node-limit',
+    'queued',
+    'queued',
     'daily-limit',
   ]);
 });
 
 it('the users of the own node are not bound by the limit of other nodes', () => {
-  expect(statesOf([[NOON], [NOON], [NOON], [NOON], [NOON], [NOON]])).toEqual([
-    ...Array.from({ length: 5 }, () => 'queued'),
+  expect(statesOf(Array.from({ length: 9 }, () => [NOON] as const))).toEqual([
+    ...Array.from({ length: 8 }, () => 'queued'),
     'daily-limit',
   ]);
 });
 
 it('a new day begins a day after the first SMS, and not because the clock was set back', () => {
   const limits = { perUser: 1, perNode: 1 };
+  expect(statesOf([[NOON, 'a']], limits)).toEqual(['stranger-limit']);
   expect(statesOf([[NOON], [NOON + dayMs - 1], [NOON + dayMs]], limits)).toEqual([
     'queued',
     'daily-limit',
@@ -64,25 +98,30 @@ it('none at all where a limit is 0', () => {
 it('of a flood from many nodes no day has more than the limits, whatever the order [1,000 floods]', () => {
   for (let seed = 1; seed <= 1000; seed++) {
     const random = seededRandom(seed);
-    const days = new Map<number, { sent: number; byNode: Map<string, number> }>();
+    const days = new Map<number, { sent: number; ofStrangers: number; byNode: Map<string, number> }>();
     let count: DailyCount | undefined;
     let due = NOON;
     for (let n = 0; n < 40; n++) {
       due += Math.floor(random() * 4 * summaryMs);
       const otherNode = random() < 0.2 ? undefined : `node ${Math.floor(random() * 4)}`;
-      const { state, count: after } = counted(count, { due, otherNode }, LIMITS);
+      const isOfDeal = random() < 0.2;
+      const { state, count: after } = counted(count, { due, otherNode, isOfDeal }, LIMITS);
       count = after;
       if (state !== 'queued') continue;
-      const day = days.get(count.since) ?? { sent: 0, byNode: new Map() };
+      const day = days.get(count.since) ?? { sent: 0, ofStrangers: 0, byNode: new Map() };
       days.set(count.since, day);
       day.sent++;
-      if (otherNode !== undefined) day.byNode.set(otherNode, (day.byNode.get(otherNode) ?? 0) + 1);
+      if (otherNode === undefined) continue;
+      if (!isOfDeal) day.ofStrangers++;
+      const name = `${otherNode} ${isOfDeal}`;
+      day.byNode.set(name, (day.byNode.get(name) ?? 0) + 1);
     }
     const begins = [...days.keys()].toSorted((a, b) => a - b);
     for (const [i, begin] of begins.entries())
       if (i > 0) expect(begin - (begins[i - 1] ?? 0), `seed ${seed}`).toBeGreaterThanOrEqual(dayMs);
-    for (const { sent, byNode } of days.values()) {
+    for (const { sent, ofStrangers, byNode } of days.values()) {
       expect(sent, `seed ${seed}`).toBeLessThanOrEqual(LIMITS.perUser);
+      expect(ofStrangers, `seed ${seed}`).toBeLessThanOrEqual(LIMITS.perUser / 2);
       expect(Math.max(0, ...byNode.values()), `seed ${seed}`).toBeLessThanOrEqual(LIMITS.perNode);
     }
   }

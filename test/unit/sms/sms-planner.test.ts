@@ -8,6 +8,7 @@ import { recordKey } from '../../../protocols/wire/ids.ts';
 const PHONE = '+254700000001';
 const LIMITS = { perUser: 6, perNode: 3 };
 const [STRANGER = HERE, OTHER = HERE] = ABROAD;
+const PARTNER = `ben@${STRANGER}`;
 
 const markets: SmsMarket[] = [];
 async function market(user: Partial<User> = {}): Promise<SmsMarket> {
@@ -17,6 +18,7 @@ async function market(user: Partial<User> = {}): Promise<SmsMarket> {
       { id: 'mary', phone: '+254700000002' },
     ],
     LIMITS,
+    [PARTNER],
   );
   markets.push(made);
   return made;
@@ -57,11 +59,12 @@ it('what a stranger causes is bounded; the rest stays in the list, says why, and
   await at.send();
   expect(await tally(at)).toEqual({ 'node-limit': 37, sent: 3 });
   expect(at.provider.sends).toHaveLength(3);
-  // Others still reach her, up to her own limit, which another user's flood leaves alone.
-  await at.write([...messages(2, at, { causedBy: OTHER }), ...messages(3, at, { causedBy: HERE })]);
+  // Her partner and her own node still reach her, up to her own limit, which another user's flood leaves alone.
+  await at.write(messages(2, at, { about: { from: PARTNER } }));
+  await at.write([...messages(1, at, { causedBy: OTHER }), ...messages(2, at, { causedBy: HERE })]);
   await at.write(messages(1, at, { userId: 'mary' }));
   await at.send();
-  expect(await tally(at)).toEqual({ 'daily-limit': 2, 'node-limit': 37, sent: 6 });
+  expect(await tally(at)).toEqual({ 'daily-limit': 1, 'node-limit': 37, 'stranger-limit': 1, sent: 6 });
   expect(await tally(at, 'mary')).toEqual({ sent: 1 });
   const held = (await at.lines('amina')).find(({ sms }) => sms === 'node-limit');
   await at.markRead('amina', held?.notificationId ?? '');
