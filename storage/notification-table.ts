@@ -18,7 +18,7 @@ export interface NotificationRow {
   /** Language of the message, a BCP 47 tag. */
   readonly language?: string;
   /** True where no speaker of it has signed the texts. */
-  readonly unreviewed?: boolean;
+  readonly unreviewed?: true;
   /** The state of its SMS; absent where there is none. */
   readonly sms?: string;
   /** Its cause is older than a loss of this node's data: the user may have been told before. */

@@ -94,7 +94,7 @@ export interface Notification {
   readonly kind?: string;
   readonly about?: Readonly<Record<string, string>>;
   readonly language?: string;
-  readonly unreviewed?: boolean;
+  readonly unreviewed?: true;
   readonly sms?: string;
   readonly possibleRepeat?: true;
 }

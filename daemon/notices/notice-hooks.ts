@@ -25,9 +25,21 @@ export function hookRows(
 ): BatchOp[] {
   if (user?.muted?.includes(notice.kind) === true) return [];
   return addresses.map((to) => {
-    const { userId, notificationId: id, message, kind = '', about = {}, createdAt } = row;
-    const repeat = row.possibleRepeat === true ? { possibleRepeat: true } : {};
-    const said = { userId, notificationId: id, message, kind, about: { ...about }, createdAt, ...repeat };
+    const { userId, notificationId: id, message, kind = '', about = {}, createdAt, language = '' } = row;
+    const marks = {
+      ...(row.unreviewed === true ? { unreviewed: true } : {}),
+      ...(row.possibleRepeat === true ? { possibleRepeat: true } : {}),
+    };
+    const said = {
+      userId,
+      notificationId: id,
+      message,
+      kind,
+      about: { ...about },
+      language,
+      createdAt,
+      ...marks,
+    };
     const event = { id, type: eventTypeOf(notice.kind), time: notice.at, data: said };
     const job = `${id.replace(/^note-/, 'job-')}-${to}`;
     return table.later(notice.at, job, { hook: { job, data: { of: 'notices', to, event } } });

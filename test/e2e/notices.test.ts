@@ -237,7 +237,14 @@ it('notices are posted where that is asked for, signed, again after a refusal, u
   expect(
     hook.posted.filter(({ body }) => body.data['userId'] === 'zawadi').map(({ body }) => body.type),
   ).toEqual(['contract.update']);
-  for (const { body } of hook.posted)
-    expect(body.data['unreviewed'] === true).toBe(body.data['language'] === 'sw');
+  expect(hook.posted.map(({ body: { data } }) => [data['language'], data['unreviewed']])).toEqual(
+    expect.arrayContaining([
+      ['en', undefined],
+      ['sw', true],
+    ]),
+  );
+  expect(
+    hook.posted.every(({ body: { data } }) => (data['language'] === 'sw') === (data['unreviewed'] === true)),
+  ).toBe(true);
   expect(JSON.stringify(hook.posted)).not.toContain('quartz-lagoon-51');
 });
