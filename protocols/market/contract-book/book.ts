@@ -11,7 +11,7 @@ import { ContractLists } from './contract-lists.ts';
 import { Reviewer } from './reviewer.ts';
 import { ContractAccess } from './contract-access.ts';
 import { StepTaker } from './step-taker.ts';
-import { partyOf, requireOpenEnd } from './steps.ts';
+import { partyOf } from './steps.ts';
 import { stockedCatalogue } from './stocked-catalogue.ts';
 import type { BookParts, ContractBook } from './types.ts';
 
@@ -44,7 +44,6 @@ export function openContractBook(parts: BookParts): ContractBook {
   return {
     catalogue,
     async create(body, actor, id) {
-      requireOpenEnd(body['validUntil'], parts.now());
       const { fields, two } = await openingOf(parts, body, actor, id);
       const { state } = await catalogue.createContract(fields, two?.members ?? [], id, two?.nonce);
       if (two !== undefined) await steps.proposeFirst(state.key, body, actor);

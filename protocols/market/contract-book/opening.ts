@@ -6,6 +6,7 @@ import { nodeOf, type Party, parseParty } from '../party.ts';
 import { type Binding, bindingNonce } from './binding.ts';
 import { contractFields, termsOfRequest } from './fields.ts';
 import { termsOfListing } from './listing-terms.ts';
+import { requireOpenEnd } from './steps.ts';
 import type { Actor, Body, BookParts } from './types.ts';
 
 /** What a request to begin a contract results in: a contract of two, or an open request of one. */
@@ -31,7 +32,7 @@ interface Parties {
   readonly supplier: string | undefined;
 }
 
-type OpeningParts = Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'isUser' | 'bytes'>;
+type OpeningParts = Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'isUser' | 'bytes' | 'now'>;
 
 /**
  * Determines the participants. A bare id is a user of this node; the caller takes the remaining role. Throws `fields-invalid`,
@@ -45,6 +46,7 @@ export async function openingOf(
   id: string | undefined,
 ): Promise<Opening> {
   const self = parts.identity.peerId;
+  requireOpenEnd(body['validUntil'], parts.now());
   const asked = new OpeningRequest(parts, body, actor);
   const listing = await asked.publicRecord('listingId', 'listings', 'a listing');
   const request = await asked.publicRecord('requestId', 'contracts', 'an open request');
