@@ -1,3 +1,4 @@
+import { afterAll, afterEach } from 'vitest';
 import type { CheckpointOutcome } from '../../api/ports/checkpoints.ts';
 import { Checkpoints, type CheckpointsParts } from '../../daemon/checkpoint/checkpoints.ts';
 import { CHECKPOINT_TIMES } from '../../daemon/checkpoint/limits.ts';
@@ -8,6 +9,7 @@ import { erasureStatements } from '../../protocols/ledger/erasure-request.ts';
 import type { Merger } from '../../protocols/open-dialog/merger.ts';
 import { recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
+import { createInlineMerges } from './inline-merges.ts';
 import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
 import { tempDir } from './temp-dir.ts';
 
@@ -27,12 +29,25 @@ const HASTY: CheckpointsParts['env'] = {
   after: (_, then, options) => systemEnv.after(0, then, options),
 };
 
-/** Opens one that follows these; `onClose` is told how it is closed. */
-export async function checkpointMember(
+/** Members of a test file, each closed after its test, and what merges for them. */
+export function checkpointMembers() {
+  const merger = createInlineMerges(systemEnv);
+  const open: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const close of open.splice(0)) await close();
+  });
+  afterAll(() => merger.stop());
+  /** Opens one that follows these. */
+  const member = (identity: Identity, followed: readonly Identity[] = []): Promise<Member> =>
+    openMember(merger, (close) => open.push(close), identity, followed);
+  return { merger, member };
+}
+
+async function openMember(
   merger: Merger,
   onClose: (close: () => Promise<void>) => void,
   identity: Identity,
-  followed: readonly Identity[] = [],
+  followed: readonly Identity[],
 ): Promise<Member> {
   const dir = tempDir('checkpoint');
   const made: Checkpoints[] = [];

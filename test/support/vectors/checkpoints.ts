@@ -36,7 +36,7 @@ export function factFloor(collection: string, fields: Record<string, Cbor>): Flo
   return { kind: 'fact', key, d, created: [TIME, 0], updated: [TIME, 0] };
 }
 
-const PRICE = {
+export const PRICE = {
   date: '2026-01-15',
   market: 'Kisumu',
   commodity: 'Maize',

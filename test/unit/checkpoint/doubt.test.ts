@@ -1,19 +1,17 @@
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftCheckpoint } from '../../../protocols/ledger/drafts.ts';
 import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
-import type { Identity } from '../../../protocols/wire/identity.ts';
 import { checkpointKey } from '../../../storage/commit-rows.ts';
 import { entryKey } from '../../../storage/entry-row.ts';
 import { fullKey, numberKey } from '../../../storage/keyspace.ts';
 import type { Store } from '../../../storage/store.ts';
 import {
-  checkpointMember,
+  checkpointMembers,
   edit,
   erase,
   found,
@@ -24,19 +22,11 @@ import {
   planned,
 } from '../../support/checkpoint-member.ts';
 import { Hand, priceOps } from '../../support/forge.ts';
-import { createInlineMerges } from '../../support/inline-merges.ts';
 import { pull } from '../../support/ledger-node.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 import { waitFor } from '../../support/wait.ts';
 
-const merger = createInlineMerges(systemEnv);
-const open: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0)) await close();
-});
-afterAll(() => merger.stop());
-const member = (identity: Identity, followed?: readonly Identity[]): Promise<Member> =>
-  checkpointMember(merger, (close) => open.push(close), identity, followed);
+const { merger, member } = checkpointMembers();
 
 const maize = (node: Member, i: number): ReturnType<typeof recordKey> =>
   recordKey('listings', node.self, `maize-${i}`);

@@ -1,21 +1,15 @@
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { makeSnapshot } from '../../../protocols/checkpoint/make-snapshot.ts';
 import { soleTurn } from '../../../protocols/ledger/turn.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
-import { checkpointMember, edit, end, erase, type Member } from '../../support/checkpoint-member.ts';
+import { checkpointMembers, edit, end, erase, type Member } from '../../support/checkpoint-member.ts';
 import { randomFrom } from '../../support/forge.ts';
-import { createInlineMerges } from '../../support/inline-merges.ts';
 import { pull } from '../../support/ledger-node.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1_000_000));
-const merger = createInlineMerges(systemEnv);
-const open: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0)) await close();
-});
-afterAll(() => merger.stop());
+const { member } = checkpointMembers();
 
 /** Values at the ends of what a field may hold. */
 const VALUES: Readonly<Record<string, readonly (string | number)[]>> = {
@@ -40,8 +34,7 @@ async function sums(node: Member, isFromOps: boolean): Promise<unknown> {
 it('a snapshot from stored states is the one from their ops, for whoever got them in whatever order', async () => {
   const random = randomFrom(SEED);
   const clones: Member[] = [];
-  for (let i = 0; i < 4; i++)
-    clones.push(await checkpointMember(merger, (close) => open.push(close), nodeOf(1)));
+  for (let i = 0; i < 4; i++) clones.push(await member(nodeOf(1)));
   const [first] = clones;
   if (first === undefined) throw new Error('no clones');
   const meet = async (from: Member, to: Member): Promise<void> => {

@@ -1,49 +1,31 @@
-import { afterAll, afterEach, expect, it } from 'vitest';
-import { systemEnv } from '../../../daemon/system-env.ts';
+import { expect, it } from 'vitest';
 import { readCheckpoint, signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
 import { draftCheckpoint } from '../../../protocols/ledger/drafts.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
-import type { Identity } from '../../../protocols/wire/identity.ts';
 import {
-  checkpointMember,
+  checkpointMembers,
   edit,
   end,
   fact,
   heldOf,
   made,
-  type Member,
   newestTime,
   planned,
   verified,
 } from '../../support/checkpoint-member.ts';
 import { type LedgerNode, pull } from '../../support/ledger-node.ts';
-import { createInlineMerges } from '../../support/inline-merges.ts';
+import { PRICE } from '../../support/vectors/checkpoints.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 import { waitFor } from '../../support/wait.ts';
 
-const merger = createInlineMerges(systemEnv);
-const open: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0)) await close();
-});
-afterAll(() => merger.stop());
-const member = (identity: Identity, followed?: readonly Identity[]): Promise<Member> =>
-  checkpointMember(merger, (close) => open.push(close), identity, followed);
+const { member } = checkpointMembers();
 
 /** Listings that were edited and ended, a price, and heads of an audit log, which stay as evidence. */
 async function trade(node: LedgerNode): Promise<void> {
   for (let i = 0; i < 70; i++) await edit(node, `maize-${i}`, { type: 'offer', status: 'active', price: i });
   for (let i = 0; i < 10; i++) await edit(node, 'maize-1', { price: 100 + i, unit: 'kg' });
   await end(node, recordKey('listings', node.self, 'maize-2'));
-  await fact(node, 'prices', {
-    date: '2026-01-15',
-    market: 'Kisumu',
-    commodity: 'Maize',
-    unit: 'kg',
-    priceType: 'Retail',
-    currency: 'KES',
-    price: 55.5,
-  });
+  await fact(node, 'prices', PRICE);
   await fact(node, 'audit-heads', { head: '7a'.repeat(32), place: 'a'.repeat(22), at: 1 });
 }
 

@@ -13,7 +13,7 @@ import { Hand } from '../../support/forge.ts';
 import { type LedgerNode, openLedgerNode, pull } from '../../support/ledger-node.ts';
 import { threadedMerger } from '../../support/merger.ts';
 import { tempDir } from '../../support/temp-dir.ts';
-import { vectorStatement } from '../../support/vectors/checkpoints.ts';
+import { PRICE, vectorStatement } from '../../support/vectors/checkpoints.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 import { listVerdicts } from '../../../storage/verdict-list.ts';
 
@@ -100,20 +100,11 @@ it('is written by the own ledger, and pulled by others', async () => {
     keys: [],
     draft: () => [draftCheckpoint(node.self, signCheckpoint(identity, said(1)))],
   });
-  const price = {
-    date: '2026-01-15',
-    market: 'Kisumu',
-    commodity: 'Maize',
-    unit: 'kg',
-    priceType: 'Retail',
-    currency: 'KES',
-    price: 55.5,
-  };
   await node.ledger.write({
     keys: [],
     draft: (writer) => [
       draftCheckpoint(node.self, signCheckpoint(identity, said(2))),
-      draftFact(writer, 'prices', price),
+      draftFact(writer, 'prices', PRICE),
     ],
   });
   expect(await kept(node.self)).toEqual([1, 2]);
