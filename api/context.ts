@@ -26,7 +26,7 @@ import type { ForgetPort, GapRow } from './ports/forget.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
-import type { CheckpointsPort } from './ports/checkpoints.ts';
+import type { CheckpointsPort, SnapshotsPort } from './ports/checkpoints.ts';
 import type { ScrubPort } from './ports/scrub.ts';
 import type { ListQuery, SearchPort } from './ports/search.ts';
 import type { NoteLeftOut } from './ports/left-out.ts';
@@ -116,6 +116,7 @@ export interface ApiContext {
   readonly audit: AuditPort;
   readonly rejoin: RejoinPort;
   readonly checkpoints: CheckpointsPort;
+  readonly snapshots: SnapshotsPort;
   readonly scrub: ScrubPort;
   readonly backups: BackupPort;
   readonly feedFiles: FeedFilePort;

@@ -52,6 +52,7 @@ export const GROUPS = [
   group('/federation', async () => (await import('./routes/pull.ts')).pullRoutes),
   group('/federation', async () => (await import('./routes/feeds.ts')).feedRoutes),
   group('/federation', async () => (await import('./routes/peer-attachments.ts')).peerAttachmentRoutes),
+  group('/federation', async () => (await import('./routes/snapshots.ts')).snapshotRoutes),
   group('/federation', async () => (await import('./routes/feed-file.ts')).feedFileRoutes),
   group('/federation', async () => (await import('./routes/digest.ts')).digestRoutes),
   group('/federation', async () => (await import('./routes/sync-worker.ts')).syncWorkerRoutes),

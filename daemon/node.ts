@@ -22,6 +22,7 @@ import { defineRegistration } from './parts/registration.ts';
 import { runningNode } from './parts/running.ts';
 import { defineReading, defineSources } from './parts/sources.ts';
 import { defineSearch } from './parts/search.ts';
+import { defineSnapshots } from './parts/snapshots.ts';
 import { defineUsers } from './parts/users.ts';
 import { defineWants } from './parts/wants.ts';
 import { defineCheckpoints, defineReach, defineScrub } from './parts/watch.ts';
@@ -75,6 +76,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const registered = { sources, audited, market, reach, replicationStatus, listening, tls };
   const registration = parts.add(defineRegistration(node, registered));
   const attachments = parts.add(defineAttachments(node, { reader, registration, closing: closing.signal }));
+  const snapshots = parts.add(defineSnapshots(node, registration));
   const exchanged = { reader, sources, jobs, registration, reach, reliability, scrub, replicationStatus };
   const exchange = parts.add(defineExchange(node, exchanged));
   const forget = parts.add(defineForget(node, { sources, reader, search, audited }));
@@ -87,12 +89,13 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const told = { notices, wants, notifications, incoming };
   const trade = { leftOut, reader, search, users, ...told, attachments, market };
   const operation = { audited, jobs, checkpoints, scrub, forget, mirror, examination };
-  const federation = { registration, exchange, replicationStatus };
+  const federation = { registration, exchange, snapshots, replicationStatus };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };
   const context = parts.add(defineApi(node, served));
   parts.add(defineFirstKey(node, apiKey));
   parts.add(defineHttp(base, { context, tls, listening }));
   parts.add(defineLongRequests(node, closing));
   await parts.start();
-  return { node, context: context.face, url: listening.url, parts: parts.names, stop: () => parts.stop() };
+  const running = { node, context: context.face, snapshots: snapshots.face, url: listening.url };
+  return { ...running, parts: parts.names, stop: () => parts.stop() };
 }

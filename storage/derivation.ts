@@ -23,6 +23,7 @@ const DERIVATION = {
   forks: 'feeds',
   erasures: 'feeds',
   checkpoints: 'feeds',
+  fetched: 'own',
   registry: 'own',
   journal: 'own',
   httpNodes: 'own',

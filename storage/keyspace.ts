@@ -31,6 +31,11 @@ export const KEYSPACE = {
     "the author's signed erasure of ops of the entry",
   ),
   checkpoints: sublevel('C', 'author, epoch, seq, index', 'checkpoint that an author has signed'),
+  fetched: sublevel(
+    'N',
+    'author, checkpoint, list, chunk number or `hashes`',
+    'a chunk of a snapshot that is being fetched; the hashes of all of them',
+  ),
   registry: sublevel('g', 'peer id', 'registered node'),
   journal: sublevel('j', 'commit number', "empty: reveals holes in LevelDB's log"),
   httpNodes: sublevel('h', 'origin', 'node without an identity: pending, or an old back end read over HTTP'),

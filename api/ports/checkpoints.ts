@@ -1,3 +1,5 @@
+import type { SnapshotAnswers } from '../../protocols/mycelium/snapshot-answer.ts';
+
 /** What a checkpoint would cover, or covers. */
 export interface CheckpointFigures {
   readonly gen: number;
@@ -50,3 +52,6 @@ export interface CheckpointsPort {
   /** Makes one now. Throws `checkpoint-refused`, `rejoining`, and what the ledger throws. */
   make(onProgress: (done: number, total: number) => void): Promise<CheckpointOutcome>;
 }
+
+/** What this node serves of the snapshots of checkpoints. */
+export type SnapshotsPort = Pick<SnapshotAnswers, 'frames'>;

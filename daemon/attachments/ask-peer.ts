@@ -12,7 +12,7 @@ import type { StreamHost } from '../../protocols/wire/stream.ts';
 import type { FeedRequests } from '../federation/feed-requests.ts';
 import type { GuardedFetch } from '../federation/guarded-fetch.ts';
 import { SourceAsker } from '../federation/source-asker.ts';
-import { syncSources } from '../federation/sources.ts';
+import { agrinetdSource } from '../federation/sources.ts';
 
 export interface AskPeerParts {
   readonly env: Pick<Env, 'deadline'>;
@@ -36,7 +36,7 @@ export function askPeer(parts: AskPeerParts) {
   ): Promise<Uint8Array | undefined> => {
     const signal = AbortSignal.any([outer, parts.env.deadline(PEER_MS)]);
     const connection = newestConnection(parts.libp2p, peer);
-    const source = sourceOf(parts, peer);
+    const source = agrinetdSource(parts.registry, peer);
     if (connection !== undefined)
       try {
         return await parts.streams.ask(connection, request, signal);
@@ -50,15 +50,9 @@ export function askPeer(parts: AskPeerParts) {
 
 const SENT: ReadonlySet<string> = new Set(['attachment-malformed', 'frame-malformed', 'frame-too-long']);
 
-function sourceOf({ registry }: AskPeerParts, peer: string) {
-  const node = registry.get(peer);
-  const [source] = node === undefined ? [] : syncSources([node], []);
-  return source?.kind === 'agrinetd' ? source : undefined;
-}
-
 async function overHttps(
   parts: AskPeerParts,
-  source: NonNullable<ReturnType<typeof sourceOf>>,
+  source: NonNullable<ReturnType<typeof agrinetdSource>>,
   request: AttachmentRequest,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {

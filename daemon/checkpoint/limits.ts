@@ -9,3 +9,12 @@ export type CheckpointTimes = Readonly<Record<keyof typeof CHECKPOINT_TIMES, num
 
 /** Whoever costs much to verify is verified so much less often: a share of 4 % of a core at most. */
 export const VERIFY_COST = 25;
+
+export const SNAPSHOT_FETCH_LIMITS = {
+  /** Snapshots that are fetched at once, each of another author. */
+  fetching: 3,
+  /** Nodes asked for an author’s checkpoints before one is begun with; the author’s own first. */
+  asked: 8,
+  /** How long each of them may take, milliseconds. */
+  askMs: 20_000,
+} as const;

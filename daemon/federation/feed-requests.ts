@@ -4,6 +4,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { AttachmentRequest } from '../../protocols/mycelium/attachment-protocol.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { REQUEST_LIMITS, signRequest } from '../../protocols/mycelium/signed-request.ts';
+import { encodeSnapshotRequest, type SnapshotRequest } from '../../protocols/mycelium/snapshot-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 
@@ -18,7 +19,7 @@ export interface FeedRequestsParts {
 
 type Agrinetd = Extract<SyncSource, { kind: 'agrinetd' }>;
 
-/** Signs requests to registered nodes for their feeds and attachments: a caller gets one of these, and never a signature over a path of its own. */
+/** Signs requests to registered nodes for their feeds, attachments and snapshots: a caller gets one of these, and never a signature over a path of its own. */
 export class FeedRequests {
   readonly #parts: FeedRequestsParts;
 
@@ -49,6 +50,15 @@ export class FeedRequests {
     return this.#signed(source, {
       method: 'GET',
       path: `/federation/attachments/${sha256}?${query.toString()}`,
+    });
+  }
+
+  /** For the snapshot of a checkpoint that it holds. Throws `peer-distrusted`. */
+  snapshot(source: Agrinetd, request: SnapshotRequest): SignedRequest {
+    const query = new URLSearchParams({ request: base64url(encodeSnapshotRequest(request)) });
+    return this.#signed(source, {
+      method: 'GET',
+      path: `/federation/snapshots/${request.author}?${query.toString()}`,
     });
   }
 

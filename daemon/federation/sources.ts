@@ -1,5 +1,5 @@
 import type { SyncSource } from '../../api/ports/sync-target.ts';
-import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
 
 /** A node without an identity that the operator registered. */
 export interface HttpOnlyNode {
@@ -24,4 +24,14 @@ export function syncSources(
       status === 'active' ? [{ kind: 'legacy', id, url: origin }] : [],
     ),
   ];
+}
+
+/** A registered node as it can be asked over HTTP; undefined for one without an address. */
+export function agrinetdSource(
+  registry: Pick<Registry, 'get'>,
+  peer: string,
+): Extract<SyncSource, { kind: 'agrinetd' }> | undefined {
+  const node = registry.get(peer);
+  const [source] = node === undefined ? [] : syncSources([node], []);
+  return source?.kind === 'agrinetd' ? source : undefined;
 }

@@ -1,5 +1,6 @@
 import type { ApiContext } from '../../api/context.ts';
 import type { AttachmentsPort } from '../../api/ports/attachments.ts';
+import type { SnapshotsPort } from '../../api/ports/checkpoints.ts';
 import type { SmsPort } from '../../api/ports/sms.ts';
 import { openIdempotencyTable } from '../../storage/idempotency-table.ts';
 import type { Audited } from '../audit/node-audit.ts';
@@ -60,6 +61,7 @@ export interface ApiComponents {
   readonly notifications: Face<Notifications>;
   readonly incoming: Face<SmsPort>;
   readonly attachments: Face<AttachmentsPort>;
+  readonly snapshots: Face<SnapshotsPort>;
   readonly jobs: Face<Jobs>;
   readonly market: Market;
   readonly checkpoints: Face<RunningCheckpoints>;
@@ -180,11 +182,19 @@ function marketPorts({
   };
 }
 
-type FederationPorts = 'registration' | 'quotas' | 'exchange' | 'feedFiles' | 'isActive' | 'peers' | 'digest';
+type FederationPorts =
+  | 'snapshots'
+  | 'registration'
+  | 'quotas'
+  | 'exchange'
+  | 'feedFiles'
+  | 'isActive'
+  | 'peers'
+  | 'digest';
 
 function federationPorts(
   { identity, settings, store, ledger, registry, mycelium, mayHold }: ApiNode,
-  { audited, registration, exchange, replicationStatus }: ApiComponents,
+  { audited, registration, exchange, snapshots, replicationStatus }: ApiComponents,
 ): Pick<ApiContext, FederationPorts> {
   const { audit } = audited.face;
   return {
@@ -201,6 +211,7 @@ function federationPorts(
       },
     }),
     exchange: exchange.face.port,
+    snapshots: snapshots.face,
     feedFiles: createFeedFiles({ self: identity.peerId, feeds: store, ledger, mayHold }),
     isActive: (peer) => registry.isActive(peer),
     peers: () => replicationStatus.known(),

@@ -94,15 +94,15 @@ export function chunkOf(items: readonly ChunkItem[]): Chunk {
 
 /** Reads a chunk strictly, but for what its items say. Throws `chunk-malformed` or `not-canonical`, and what reading an entry throws. */
 export function decodeChunk(bytes: Uint8Array): Chunk {
-  if (bytes.length > MOST_BYTES) throw malformed('too long');
+  if (bytes.length > CHUNK_BYTES) throw malformed('too long');
   const list = decodeCbor(bytes);
   if (!Array.isArray(list) || list.length === 0 || list.length > CHECKPOINT_LIMITS.chunkItems)
     throw malformed('not a list of items');
   return { ...chunkOf(list.map(itemOf)), bytes };
 }
 
-/** A chunk of one item, or of many small ones with a head of three bytes each. */
-const MOST_BYTES =
+/** The longest chunk: of one item, or of many small ones with a head of three bytes each. */
+export const CHUNK_BYTES =
   Math.max(CHECKPOINT_LIMITS.itemBytes, CHECKPOINT_LIMITS.chunkBytes + 3 * CHECKPOINT_LIMITS.chunkItems) + 16;
 
 function itemOf(value: unknown): ChunkItem {

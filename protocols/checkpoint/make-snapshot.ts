@@ -9,11 +9,10 @@ import { TOO_MANY_HEADS } from '../open-dialog/rule.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
-import type { Chunk } from './chunk.ts';
 import { type CoveredRecord, CoveredRecords } from './covered-records.ts';
 import { EvidencePlaces } from './evidence-places.ts';
 import { isEvidence } from './floor.ts';
-import { SnapshotBuilder, type SnapshotSums } from './snapshot.ts';
+import { type OnChunk, SnapshotBuilder, type SnapshotSums } from './snapshot.ts';
 import type { Checkpoint } from './statement.ts';
 
 /** What a snapshot is made from. */
@@ -43,7 +42,7 @@ export interface SnapshotHow {
   readonly isFromOps?: boolean;
   readonly signal: AbortSignal;
   readonly onRecord?: () => void;
-  readonly onChunk?: (chunk: Chunk) => void;
+  readonly onChunk?: OnChunk;
 }
 
 /** Keys that are read together. */

@@ -13,11 +13,18 @@ import { floorOrder, isEvidence } from './floor.ts';
 import { ENDED, floorItems, ITEM } from './items.ts';
 import { coverOf } from './statement.ts';
 
-/** What a snapshot says of its covers and records; `erased` are items that stand as their hash. */
+/** An item that stands as its hash: of a record after this one, or of the first. */
+export interface ErasedItem {
+  readonly behind: RecordKey | undefined;
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+}
+
+/** What a snapshot says of its covers and records. */
 export interface ReadItems {
   readonly covers: readonly FrontierItem[];
   readonly floors: readonly Floor[];
-  readonly erased: number;
+  readonly erased: readonly ErasedItem[];
 }
 
 /** A document whose further items may follow. */
@@ -33,21 +40,25 @@ interface OpenDocument {
  */
 export class ItemReader {
   readonly #author: PeerId;
-  readonly #covers: FrontierItem[] = [];
-  readonly #floors: Floor[] = [];
+  #covers: FrontierItem[] = [];
+  #floors: Floor[] = [];
   #open: OpenDocument | undefined;
+  #lastEpoch = '';
   #last: RecordKey | undefined;
-  #erased = 0;
+  /** Covers come before everything else. */
+  #isBehindCovers = false;
+  #erased: ErasedItem[] = [];
 
   constructor(author: PeerId) {
     this.#author = author;
   }
 
   /** Takes one item in. */
-  read({ bytes }: ChunkItem): void {
+  read({ bytes, hash }: ChunkItem): void {
     if (bytes === undefined) {
       this.#close();
-      this.#erased++;
+      this.#isBehindCovers = true;
+      this.#erased.push({ behind: this.#last, hash });
       return;
     }
     const list = decodeCbor(bytes);
@@ -55,22 +66,30 @@ export class ItemReader {
     if (list[0] === ITEM.more) return this.#more(list, bytes);
     this.#close();
     if (list[0] === ITEM.cover) return this.#cover(list);
+    this.#isBehindCovers = true;
     if (list[0] === ITEM.document) return this.#document(list, bytes);
     const floor = list[0] === ITEM.fact ? this.#fact(list) : this.#ended(list);
     this.#take(floor, [bytes]);
   }
 
-  /** All that was read, at the end. */
+  /** What was read since the last time, but for a document of which more items may follow. */
+  take(): ReadItems {
+    const taken = { covers: this.#covers, floors: this.#floors, erased: this.#erased };
+    [this.#covers, this.#floors, this.#erased] = [[], [], []];
+    return taken;
+  }
+
+  /** The same, when there are no more. */
   end(): ReadItems {
     this.#close();
-    return { covers: this.#covers, floors: this.#floors, erased: this.#erased };
+    return this.take();
   }
 
   #cover(list: readonly unknown[]): void {
     const cover = coverOf(list.slice(1));
-    const last = this.#covers.at(-1);
-    if (cover === undefined || this.#last !== undefined || this.#erased > 0) throw malformed('a cover');
-    if (last !== undefined && last.epoch >= cover.epoch) throw malformed('covers are not ascending');
+    if (cover === undefined || this.#isBehindCovers) throw malformed('a cover');
+    if (cover.epoch <= this.#lastEpoch) throw malformed('covers are not ascending');
+    this.#lastEpoch = cover.epoch;
     this.#covers.push(cover);
   }
 

@@ -1,32 +1,35 @@
-import { type CollectionDigest, ownerDigest } from '../digest/state-digest.ts';
-import { addElement, emptySum, sumDigest } from '../digest/lthash.ts';
 import { type BodyItem, type Entry, withBody } from '../feed/entry.ts';
 import type { FrontierItem } from '../feed/frontier.ts';
 import type { Floor } from '../open-dialog/floor.ts';
 import { sha256 } from '../wire/bytes.ts';
 import { type Chunk, ChunkWriter, entryItem } from './chunk.ts';
-import { floorElement, floorOrder, isEvidence } from './floor.ts';
+import { floorOrder, isEvidence } from './floor.ts';
 import { coverItem, floorItems } from './items.ts';
+import { OwnerSums } from './owner-sums.ts';
+import type { SnapshotList } from './snapshot-list.ts';
 import type { CheckpointStatement } from './statement.ts';
 
 /** What a statement says of a snapshot. */
 export type SnapshotSums = Pick<CheckpointStatement, 'digest' | 'count' | 'bytes' | 'chunks' | 'evidence'>;
+
+/** Told of each chunk as it ends; those of a list come in order. */
+export type OnChunk = (chunk: Chunk, list: SnapshotList) => void;
 
 /**
  * Makes an author's snapshot: its covers, then the floors of its records in their order, then the entries that stay as evidence in
  * theirs. Chunks are told to `onChunk` as they end and not kept, so it takes the memory of two.
  */
 export class SnapshotBuilder {
-  readonly #onChunk: (chunk: Chunk) => void;
+  readonly #onChunk: OnChunk;
   readonly #records = new ChunkWriter();
   readonly #evidence = new ChunkWriter();
-  readonly #sums = new Map<string, { count: number; readonly sum: Uint16Array }>();
+  readonly #sums = new OwnerSums();
   #last: Floor['key'] | undefined;
   #entries = 0;
 
-  constructor(covers: readonly FrontierItem[], onChunk: (chunk: Chunk) => void = () => undefined) {
+  constructor(covers: readonly FrontierItem[], onChunk: OnChunk = () => undefined) {
     this.#onChunk = onChunk;
-    for (const cover of covers) this.#tell(this.#records.add(coverItem(cover)));
+    for (const cover of covers) this.#tell(this.#records.add(coverItem(cover)), 'records');
   }
 
   /** Takes the next record in, item by item. Of what stays as evidence only its element is taken. */
@@ -35,17 +38,11 @@ export class SnapshotBuilder {
       throw new TypeError(`${floor.key} is out of order`);
     this.#last = floor.key;
     const collection = floor.key.slice(0, floor.key.indexOf('/'));
-    const element = floorElement(floor);
-    if (element !== undefined) {
-      const sums = this.#sums.get(collection) ?? { count: 0, sum: emptySum() };
-      this.#sums.set(collection, sums);
-      sums.count++;
-      addElement(sums.sum, element);
-    }
+    this.#sums.add(floor);
     // An ended rating has no entry that shows its end to whoever holds the evidence alone.
     if (floor.kind === 'fact' && isEvidence(collection)) return;
     for (const item of floorItems(floor)) {
-      this.#tell(this.#records.add(item));
+      this.#tell(this.#records.add(item), 'records');
       yield;
     }
   }
@@ -56,29 +53,22 @@ export class SnapshotBuilder {
       'op' in item && !indexes.has(index) ? { erased: sha256(item.op) } : item,
     );
     this.#entries++;
-    this.#tell(this.#evidence.add(entryItem(withBody(entry, body))));
+    this.#tell(this.#evidence.add(entryItem(withBody(entry, body))), 'evidence');
   }
 
   /** The sums of all that was taken in. */
   finish(): SnapshotSums {
-    this.#tell(this.#records.end());
-    this.#tell(this.#evidence.end());
-    const digests = new Map<string, CollectionDigest>();
-    let count = 0;
-    for (const [collection, sums] of this.#sums) {
-      digests.set(collection, { count: sums.count, digest: sumDigest(sums.sum) });
-      count += sums.count;
-    }
+    this.#tell(this.#records.end(), 'records');
+    this.#tell(this.#evidence.end(), 'evidence');
     return {
-      digest: ownerDigest(digests),
-      count,
+      ...this.#sums.finish(),
       bytes: this.#records.bytes + this.#evidence.bytes,
       chunks: this.#records.root(),
       evidence: { count: this.#entries, root: this.#evidence.root() },
     };
   }
 
-  #tell(chunk: Chunk | undefined): void {
-    if (chunk !== undefined) this.#onChunk(chunk);
+  #tell(chunk: Chunk | undefined, list: SnapshotList): void {
+    if (chunk !== undefined) this.#onChunk(chunk, list);
   }
 }

@@ -25,6 +25,8 @@ const INVALID: ReadonlySet<string> = new Set([
   'not-canonical',
   'peer-sent-invalid',
   'range-malformed',
+  'snapshot-differs',
+  'snapshot-malformed',
 ]);
 
 interface Offender {

@@ -2,8 +2,8 @@ import type { Offload } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { concat } from '../wire/bytes.ts';
 import { LIMITS } from '../wire/limits.ts';
+import { packFrame, unpackFrame } from './packed-frame.ts';
 import { encodeItem, itemPlace, type RangeItem } from './range-item.ts';
-import { isOneZstdFrame, ZSTD_WINDOW_LOG } from './zstd-frame.ts';
 
 /** Limits of one frame of a range. */
 export const FRAME_LIMITS = {
@@ -14,11 +14,6 @@ export const FRAME_LIMITS = {
   /** Items are gathered up to this many bytes a frame: large enough to compress, small enough to go on smoothly. */
   gatherBytes: 256 * 1024,
 } as const;
-
-/** The encoding of the items in a frame: its first byte. */
-const RAW = 0;
-const ZSTD = 1;
-const LEVEL = 3;
 
 const malformed = (why: string, cause?: unknown): AgrinetError =>
   new AgrinetError('range-malformed', `a range frame ${why}`, { cause });
@@ -31,7 +26,7 @@ export async function* framesOf(
   let gathered: Uint8Array[] = [];
   let size = 1;
   const flush = (): Promise<Uint8Array> => {
-    const frame = encodeFrame(concat(gathered), offload);
+    const frame = packFrame(concat(gathered), offload);
     gathered = [];
     size = 1;
     return frame;
@@ -46,20 +41,13 @@ export async function* framesOf(
   if (gathered.length > 0) yield await flush();
 }
 
-/** The shorter of the two forms. */
-async function encodeFrame(items: Uint8Array, { compress }: Pick<Offload, 'compress'>): Promise<Uint8Array> {
-  const packed = await compress(items, LEVEL);
-  return packed.length < items.length
-    ? concat([Uint8Array.of(ZSTD), packed])
-    : concat([Uint8Array.of(RAW), items]);
-}
-
 /** Reads one frame strictly: bounded inflation, then head by head, no further than the first that is wrong. Throws `range-malformed`. */
 export async function decodeRangeFrame(
   frame: Uint8Array,
   offload: Pick<Offload, 'decompress'>,
 ): Promise<RangeItem[]> {
-  const data = await inflated(frame, offload);
+  const { frameBytes } = FRAME_LIMITS;
+  const data = await unpackFrame(frame, { offload, frameBytes, malformed });
   const found: RangeItem[] = [];
   for (let at = 0; at < data.length;) {
     if (found.length >= FRAME_LIMITS.frameItems) throw malformed('of too many items');
@@ -73,21 +61,4 @@ export async function decodeRangeFrame(
   // An empty one would keep the stream alive without content.
   if (found.length === 0) throw malformed('of nothing');
   return found;
-}
-
-async function inflated(frame: Uint8Array, { decompress }: Pick<Offload, 'decompress'>): Promise<Uint8Array> {
-  if (frame.length > FRAME_LIMITS.frameBytes) throw malformed('above its limit');
-  const items = frame.subarray(1);
-  if (frame[0] === RAW) return items;
-  if (frame[0] !== ZSTD) throw malformed('of an unknown form');
-  if (!isOneZstdFrame(items)) throw malformed('that is not one zstd frame without a dictionary');
-  try {
-    const raw = await decompress(items, {
-      maxBytes: FRAME_LIMITS.frameBytes - 1,
-      windowLog: ZSTD_WINDOW_LOG,
-    });
-    return new Uint8Array(raw.buffer, raw.byteOffset, raw.length);
-  } catch (error) {
-    throw malformed('that does not inflate within its limit', error);
-  }
 }

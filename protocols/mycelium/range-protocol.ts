@@ -5,6 +5,7 @@ import { FramedStream } from '../wire/framed-stream.ts';
 import { pullSlow, steady } from '../wire/steady.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { BoundedAnswers } from './answer-slots.ts';
+import { framesIn } from './frames-in.ts';
 import type { Access, FeedSource } from './ports.ts';
 import {
   decodeRangeRequest,
@@ -117,14 +118,5 @@ export class RangeProtocol {
     for await (const frame of framesOf(rangeItems(source, wanted), env.offload))
       await frames.write(frame, soon());
     await frames.close(soon());
-  }
-}
-
-/** The frames that come until the other side closes, each within the time of its own signal. */
-async function* framesIn(frames: FramedStream, soon: () => AbortSignal): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const frame = await frames.read(soon());
-    if (frame === null) return;
-    yield frame;
   }
 }

@@ -24,12 +24,24 @@ import { decodeMessage, encodeMessage } from '../../protocols/mycelium/message.t
 import { decodeRangeRequest, encodeRangeRequest, RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { decodeRangeFrame, FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
+import { CHUNK_BYTES, decodeChunk, ENTRY_ITEM } from '../../protocols/checkpoint/chunk.ts';
+import { checkEvidence, SnapshotReader } from '../../protocols/checkpoint/snapshot-reader.ts';
+import { verifyCheckpoint } from '../../protocols/checkpoint/statement.ts';
+import { atOnce } from '../../protocols/ledger/turn.ts';
+import { askChunks } from '../../protocols/mycelium/snapshot-asking.ts';
+import {
+  decodeSnapshotRequest,
+  encodeSnapshotRequest,
+  SNAPSHOT_STREAM_LIMITS,
+  type SnapshotRequest,
+} from '../../protocols/mycelium/snapshot-request.ts';
+import { readSnapshotSequence } from '../../protocols/mycelium/snapshot-sequence.ts';
 import { decodeChange } from '../../protocols/open-dialog/change.ts';
 import { decodeMembership } from '../../protocols/open-dialog/membership.ts';
 import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import { verifyRegistration, signRegistration } from '../../protocols/registry/statement.ts';
-import { concat } from '../../protocols/wire/bytes.ts';
-import { decodeCbor } from '../../protocols/wire/cbor.ts';
+import { concat, fromHex } from '../../protocols/wire/bytes.ts';
+import { decodeCbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { verifyEnvelope, readEnvelope } from '../../protocols/wire/envelope.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
@@ -42,6 +54,7 @@ import {
   type Random,
   someIdentity,
 } from '../support/forge.ts';
+import { listingFloor, servedSnapshot } from '../support/served-snapshot.ts';
 import { bomb } from './mutate.ts';
 
 /** One decoder with well-formed input: it may give a value or throw an error of ours, and nothing else. */
@@ -210,6 +223,7 @@ export function decoders(random: Random): Decoder[] {
       longest: FRAME_LIMITS.frameBytes,
       run: (b) => decodeRangeFrame(packed(b), systemEnv.offload),
     },
+    ...snapshotDecoders(),
     { name: 'fork proof', seeds: [fork.bytes], longest: LIMITS.entryBytes, run: verifyForkProof },
     {
       name: 'statement',
@@ -244,6 +258,69 @@ export function decoders(random: Random): Decoder[] {
       run: (b) => verifyPeerRecord(b, AbortSignal.timeout(1000)),
     },
     { name: 'import rows', seeds: rows, longest: 256 * 1024, run: readRows },
+  ];
+}
+
+/** What comes of a snapshot, and what is asked of one. */
+function snapshotDecoders(): Decoder[] {
+  const { checkpoint, chunks } = servedSnapshot({
+    floors: [listingFloor(1, 10), listingFloor(2, 10)],
+    evidence: 2,
+  });
+  const { author, id } = checkpoint;
+  const name = { author, checkpoint: id, list: 'records' } as const;
+  const requests: SnapshotRequest[] = [
+    { kind: 'checkpoints', author },
+    { kind: 'hashes', ...name },
+    { kind: 'chunks', ...name, first: 0, last: 63 },
+  ];
+  const all = [...chunks.records, ...chunks.evidence].map(({ bytes }) => bytes);
+  const raw = (bytes: Uint8Array): Uint8Array => concat([Uint8Array.of(0), bytes]);
+  return [
+    { name: 'checkpoint', seeds: [checkpoint.signed], longest: 45_056, run: verifyCheckpoint },
+    {
+      name: 'snapshot request',
+      seeds: requests.map(encodeSnapshotRequest),
+      longest: SNAPSHOT_STREAM_LIMITS.requestBytes,
+      run: decodeSnapshotRequest,
+    },
+    {
+      name: 'chunk',
+      seeds: all,
+      longest: CHUNK_BYTES,
+      run(bytes) {
+        const chunk = decodeChunk(bytes);
+        for (const item of chunk.items) if (item.bytes?.[1] === ENTRY_ITEM) checkEvidence(item);
+        const reader = new SnapshotReader(checkpoint);
+        atOnce(reader.records(chunk));
+        atOnce(reader.recordsEnd());
+      },
+    },
+    {
+      name: 'frame of a snapshot',
+      seeds: all.map(raw),
+      bombs: [concat([Uint8Array.of(1), zstdCompressSync(new Uint8Array(64 * 1024 * 1024))])],
+      longest: SNAPSHOT_STREAM_LIMITS.frameBytes,
+      async run(bytes) {
+        const hashes = fromHex(chunks.records[0]?.hash ?? '');
+        async function* answer(): AsyncGenerator<Uint8Array> {
+          yield bytes;
+        }
+        const asked = { checkpoint, list: 'records', hashes, first: 0, last: 0 } as const;
+        await Array.fromAsync(askChunks(answer, asked, systemEnv));
+      },
+    },
+    {
+      name: 'snapshot over HTTP',
+      seeds: [concat([...all.map((bytes) => encodeCbor(raw(bytes))), encodeCbor(new Uint8Array(0))])],
+      longest: 4 * CHUNK_BYTES,
+      async run(bytes) {
+        async function* body(): AsyncGenerator<Uint8Array> {
+          yield bytes;
+        }
+        await Array.fromAsync(readSnapshotSequence(body()));
+      },
+    },
   ];
 }
 

@@ -4,6 +4,7 @@ import { createApp } from '../../api/app.ts';
 import type { ApiContext } from '../../api/context.ts';
 import { createLogger } from '../../daemon/logger.ts';
 import { createNode, type Node } from '../../daemon/node.ts';
+import type { RunningSnapshots } from '../../daemon/parts/snapshots.ts';
 import type { Outside } from '../../daemon/outside.ts';
 import { loadSettings } from '../../daemon/settings.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
@@ -15,6 +16,8 @@ export interface TestNode {
   readonly app: Awaited<ReturnType<typeof createApp>>;
   /** What stands behind the routes. */
   readonly context: ApiContext;
+  /** Fetches snapshots of others. */
+  readonly snapshots: RunningSnapshots;
   readonly peerId: string;
   readonly addresses: string[];
   /** A request with the node's key. */
@@ -49,7 +52,7 @@ export async function startNode(
     LOG_LEVEL: 'silent',
     ...env,
   });
-  const { node, context, stop } = await createNode(
+  const { node, context, snapshots, stop } = await createNode(
     {
       settings,
       identity,
@@ -72,6 +75,7 @@ export async function startNode(
     node,
     app,
     context,
+    snapshots,
     peerId: identity.peerId,
     addresses: node.host.libp2p.getMultiaddrs().map(String),
     request,

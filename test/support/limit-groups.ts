@@ -41,6 +41,7 @@ import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { SHOWN_LIMITS } from '../../protocols/mycelium/shown-frontiers.ts';
 import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
+import { SNAPSHOT_STREAM_LIMITS } from '../../protocols/mycelium/snapshot-request.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
 import { BACKUP_LIMITS } from '../../storage/backup/format.ts';
@@ -92,6 +93,7 @@ export const WIRE_LIMITS = {
   'protocols/mycelium/signed-request.ts': ['Signed requests', REQUEST_LIMITS],
   'protocols/market/attachment.ts': ['Attachments', ATTACHMENT_LIMITS],
   'protocols/mycelium/attachment-protocol.ts': ['Asking for attachments', ATTACHMENT_STREAM_LIMITS],
+  'protocols/mycelium/snapshot-request.ts': ['Asking for snapshots', SNAPSHOT_STREAM_LIMITS],
   'protocols/discovery/peer-exchange.ts': ['Peer exchange', PEER_EXCHANGE_LIMITS],
 } as const;
 

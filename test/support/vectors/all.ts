@@ -26,6 +26,7 @@ import { rangeRequestVectors } from './range-requests.ts';
 import { ratingVectors } from './ratings.ts';
 import { erasureVectors, identityProofVectors, requestVectors, withdrawalVectors } from './statements.ts';
 import { envelopeVectors, signatureVectors } from './signatures.ts';
+import { snapshotVectors } from './snapshots.ts';
 import {
   cborVectors,
   entryVectors,
@@ -64,6 +65,7 @@ export function vectorsText(): string {
     rangeRequests: rangeRequestVectors(),
     rangeFrames: rangeFrameVectors(),
     attachments: attachmentVectors(),
+    snapshots: snapshotVectors(),
     feedFile: feedFileVectors(),
     requests: requestVectors(),
     identityProofs: identityProofVectors(),

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HTTP_LIMITS, PROTOCOL_LIMITS } from '../../../support/limit-groups.ts';
 import { ATTACHMENT_CASES } from './attachment-cases.ts';
+import { SNAPSHOT_CASES } from './snapshot-cases.ts';
 import { Bench } from './bench.ts';
 import type { AllCases, BoundaryCase } from './case.ts';
 import { CHECKPOINT_CASES } from './checkpoint-cases.ts';
@@ -20,6 +21,7 @@ const CASES: AllCases = {
   ...EXCHANGE_CASES,
   ...HTTP_CASES,
   ...ATTACHMENT_CASES,
+  ...SNAPSHOT_CASES,
 };
 const root = new URL('../../../../', import.meta.url);
 const values = new Map<string, number>(

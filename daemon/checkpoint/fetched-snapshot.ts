@@ -1,0 +1,119 @@
+import { type Chunk, decodeChunk, type ChunkItem } from '../../protocols/checkpoint/chunk.ts';
+import { floorItems } from '../../protocols/checkpoint/items.ts';
+import type { ReadItems } from '../../protocols/checkpoint/read-items.ts';
+import { SnapshotReader } from '../../protocols/checkpoint/snapshot-reader.ts';
+import type { SnapshotList } from '../../protocols/checkpoint/snapshot-list.ts';
+import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { Entry } from '../../protocols/feed/entry.ts';
+import type { FrontierItem } from '../../protocols/feed/frontier.ts';
+import { sliced, type Turn } from '../../protocols/ledger/turn.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import type { FetchedTable } from '../../storage/fetched-table.ts';
+
+/** A record as its items came. Those of erased records, whose keys nobody knows, stand behind those of the record before them. */
+export interface FetchedRecord {
+  /** Undefined for erased records before the first. */
+  readonly key: RecordKey | undefined;
+  readonly items: readonly ChunkItem[];
+}
+
+export interface FetchedParts {
+  readonly table: Pick<FetchedTable, 'chunk'>;
+  readonly checkpoint: Checkpoint;
+  /** How many chunks each list has. */
+  readonly counts: Readonly<Record<SnapshotList, number>>;
+  readonly turn: Turn;
+  readonly signal: AbortSignal;
+}
+
+/** A snapshot of which every chunk is here. It is read as often as needed, from the disk, in the memory of a few chunks. */
+export class FetchedSnapshot {
+  readonly #parts: FetchedParts;
+  #erased = 0;
+
+  constructor(parts: FetchedParts) {
+    this.#parts = parts;
+  }
+
+  get checkpoint(): Checkpoint {
+    return this.#parts.checkpoint;
+  }
+
+  /** Items that stand as their hashes; known when it was verified. */
+  get erased(): number {
+    return this.#erased;
+  }
+
+  /** Reads all of it and holds it against what was signed: what is wrong is its author's fault. Throws what `SnapshotReader` throws. */
+  async verify(): Promise<void> {
+    const reader = new SnapshotReader(this.checkpoint);
+    for await (const _ of this.#read(reader)) this.#parts.signal.throwIfAborted();
+    for await (const _ of this.#entries(reader)) this.#parts.signal.throwIfAborted();
+    reader.finish();
+    this.#erased = reader.erased;
+  }
+
+  /** The covered epochs, ascending. */
+  async *covers(): AsyncGenerator<readonly FrontierItem[]> {
+    for await (const { covers, floors, erased } of this.#read(new SnapshotReader(this.checkpoint))) {
+      if (covers.length > 0) yield covers;
+      if (floors.length > 0 || erased.length > 0) return;
+    }
+  }
+
+  /** The records, in their order. */
+  async *records(): AsyncGenerator<readonly FetchedRecord[]> {
+    let open: { readonly key: RecordKey | undefined; readonly items: ChunkItem[] } = {
+      key: undefined,
+      items: [],
+    };
+    for await (const { floors, erased } of this.#read(new SnapshotReader(this.checkpoint))) {
+      const records: FetchedRecord[] = [];
+      let at = 0;
+      const takeErased = (): void => {
+        for (let item = erased[at]; item?.behind === open.key && item !== undefined; item = erased[++at])
+          open.items.push({ bytes: undefined, hash: item.hash });
+      };
+      takeErased();
+      for (const floor of floors) {
+        if (open.items.length > 0) records.push(open);
+        open = { key: floor.key, items: [...floorItems(floor)] };
+        takeErased();
+      }
+      if (records.length > 0) yield records;
+    }
+    if (open.items.length > 0) yield [open];
+  }
+
+  /** The entries that stay as evidence, ascending by epoch and sequence. */
+  evidence(): AsyncGenerator<readonly Entry[]> {
+    return this.#entries(new SnapshotReader(this.checkpoint));
+  }
+
+  async *#read(reader: SnapshotReader): AsyncGenerator<ReadItems> {
+    const { turn, counts } = this.#parts;
+    for (let number = 0; number < counts.records; number++)
+      yield await sliced(reader.records(await this.#chunk('records', number)), turn);
+    yield await sliced(reader.recordsEnd(), turn);
+  }
+
+  async *#entries(reader: SnapshotReader): AsyncGenerator<readonly Entry[]> {
+    const { turn, counts } = this.#parts;
+    for (let number = 0; number < counts.evidence; number++)
+      yield await sliced(reader.evidence(await this.#chunk('evidence', number)), turn);
+  }
+
+  async #chunk(list: SnapshotList, number: number): Promise<Chunk> {
+    const { table, checkpoint, turn } = this.#parts;
+    const { author, id } = checkpoint;
+    const bytes = await table.chunk({ author, checkpoint: id, list }, number);
+    if (bytes === undefined)
+      throw new AgrinetError(
+        'snapshot-unavailable',
+        'a chunk that was here is damaged; it is asked for again',
+      );
+    if (turn.isOver()) await turn.next();
+    return decodeChunk(bytes);
+  }
+}
