@@ -4,6 +4,7 @@ import type { TrendSignal } from '../protocols/market/trends.ts';
 import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import type { ApiContext } from './context.ts';
+import type { AuthorCheckpoint } from './ports/checkpoints.ts';
 import type { NodeEntry } from './ports/registration.ts';
 
 type Html = ReturnType<typeof html>;
@@ -68,6 +69,31 @@ function nodeRow(node: NodeEntry): Html {
     <td>${lastSyncAt === 0 ? 'never' : isoTime(lastSyncAt).slice(0, 19).replace('T', ' ')}</td>
   </tr>`;
 }
+
+/** The effective checkpoint of each node that has one, and whether it is what its entries give. */
+export function checkpointsTable(checkpoints: readonly AuthorCheckpoint[], nameOf: NameOf): Html | string {
+  if (checkpoints.length === 0) return '';
+  const rows = checkpoints.map(({ author, time, count, bytes, contested, verified, why }) => {
+    const [look, state] = contested ? (['off', '▲ contested'] as const) : VERIFIED[verified ?? 'not yet'];
+    return html`<tr>
+      <td>${nameOf(author)}</td>
+      <td>${isoTime(time).slice(0, 10)}</td>
+      <td class="n">${count}</td>
+      <td class="n">${Math.ceil(bytes / 1024)}</td>
+      <td class="${look}">${state}${why === undefined ? '' : html`<small>${why}</small>`}</td>
+    </tr>`;
+  });
+  return html`<h2>Checkpoints</h2>
+    ${table(['Node', 'Signed', '#Records', '#KiB', 'Verified'], rows)}`;
+}
+
+const VERIFIED = {
+  own: ['on', '● made here'],
+  true: ['on', '● verified'],
+  false: ['off', '▲ false'],
+  incomplete: ['wait', '◌ cannot be verified yet'],
+  'not yet': ['wait', '◌ not verified yet'],
+} as const;
 
 /** How much of each owner is held; bars relative to the owner with the most listings. */
 export function holdingsTable(owners: ReturnType<ApiContext['digest']>['owners'], nameOf: NameOf): Html {

@@ -4,6 +4,7 @@ import type { ApiContext } from './context.ts';
 import { insideFence } from './fenced.ts';
 import { Shown } from './left-out.ts';
 import {
+  checkpointsTable,
   holdingsTable,
   jobsLine,
   listingRow,
@@ -32,7 +33,7 @@ const NEWEST = 20;
 
 /**
  * The node's one plain page: itself, its nodes and their lag, the digest, price movements, the newest listings; for the operator's key also
- * its jobs, and whatever private channels move.
+ * its jobs, checkpoints, and whatever private channels move.
  */
 export async function page(node: ApiContext, trends: TrendReports, sees: Visibility): Promise<string> {
   const me = node.registration.identity();
@@ -50,6 +51,7 @@ export async function page(node: ApiContext, trends: TrendReports, sees: Visibil
     ${sees === 'whole' ? jobsLine(node.jobs) : ''}
     <h2>Nodes</h2>
     ${nodesTable(nodes)}
+    ${sees === 'whole' ? checkpointsTable((await node.checkpoints.status()).checkpoints, nameOf) : ''}
     <h2>Data on this node</h2>
     <p class="muted">Digest <code>${digest}</code> — equal on two nodes if they hold the same data.</p>
     ${holdingsTable(owners, nameOf)}

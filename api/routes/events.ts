@@ -31,6 +31,7 @@ const headers = z.object({
 const TYPES: readonly string[] = [
   'conflict',
   'contract.update',
+  'federation.checkpoint',
   'federation.node',
   'federation.sync',
   'message',
@@ -52,7 +53,7 @@ const all = route(
     tags,
     summary: 'Stream events of this node (server-sent events)',
     description:
-      'Event types: `federation.sync`, `federation.node`, `conflict`, `notification`, `notification.read`, `ping.update`, and `ping` every 15 s. What somebody else’s step is to a user is told to that user alone, with its line in `GET /notifications` as data: `contract.update`, `message`, `rating`, and `notification` for the rest. `reset` means that the stream cannot resume after `Last-Event-ID`: reload the data.',
+      'Event types: `federation.sync`, `federation.node`, `federation.checkpoint` (operator only), `conflict`, `notification`, `notification.read`, `ping.update`, and `ping` every 15 s. What somebody else’s step is to a user is told to that user alone, with its line in `GET /notifications` as data: `contract.update`, `message`, `rating`, and `notification` for the rest. `reset` means that the stream cannot resume after `Last-Event-ID`: reload the data.',
     request: {
       headers,
       query: z.object({

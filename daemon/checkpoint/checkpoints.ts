@@ -1,4 +1,5 @@
 import type { AuthorCheckpoint, CheckpointOutcome, CheckpointsPort } from '../../api/ports/checkpoints.ts';
+import type { Effective } from '../../protocols/checkpoint/effective.ts';
 import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
 import { type Env, pause } from '../../protocols/env.ts';
 import { soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
@@ -29,9 +30,19 @@ export interface CheckpointsParts
   /** Nodes whose entries are taken here. */
   readonly followed: () => Iterable<PeerId>;
   readonly onFalse: (checkpoint: Checkpoint) => void;
+  /** Told of what was made, and of what was found of those of others. */
+  readonly onEvent: (event: CheckpointEvent) => void;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
   readonly times: CheckpointTimes;
+}
+
+/** What became of a checkpoint: `made` here, or of another node `true`, `false` or `incomplete` by its entries, or `contested` when it has signed two. */
+export interface CheckpointEvent {
+  readonly node: PeerId;
+  readonly id: string;
+  readonly gen: number;
+  readonly outcome: 'made' | 'contested' | Verification['outcome'];
 }
 
 type HowWorked = Pick<HowMade, 'turn' | 'signal'>;
@@ -51,6 +62,8 @@ export class Checkpoints implements CheckpointsPort {
   readonly #notBefore = new Map<PeerId, number>();
   /** The false checkpoint of each author that this process has told of. */
   readonly #told = new Map<PeerId, string>();
+  /** The contested checkpoint of each author that this process has told of. */
+  readonly #contested = new Map<PeerId, string>();
   readonly #counts = new Map<string, number>();
   /** Forks of own feeds and erasures of own records since the start: what is covered has changed. */
   #changes = 0;
@@ -149,6 +162,8 @@ export class Checkpoints implements CheckpointsPort {
   #noted(outcome: CheckpointOutcome): CheckpointOutcome {
     if (outcome.outcome === 'made') {
       this.#count('made');
+      const { id = '', figures } = outcome;
+      this.#parts.onEvent({ node: this.#parts.identity.peerId, id, gen: figures?.gen ?? 0, outcome: 'made' });
       this.#parts.log('checkpoint made', { id: outcome.id, ...outcome.figures });
     }
     return outcome;
@@ -162,6 +177,7 @@ export class Checkpoints implements CheckpointsPort {
     const { effective, tooMany } = await heldCheckpoints(store, author, net, how.turn);
     if (tooMany) log('an author has signed too many checkpoints: none of them is looked at', { author });
     const checkpoint = effective?.checkpoint;
+    if (effective !== undefined) this.#tellContested(effective);
     const noted = await notedVerification(db, author);
     if (checkpoint === undefined || isDecided(noted, checkpoint)) {
       this.#rest(author, how, tooMany ? times.verifyMs : 0);
@@ -174,6 +190,7 @@ export class Checkpoints implements CheckpointsPort {
     this.#rest(author, how, times.verifyMs);
     this.#count(outcome);
     log('checkpoint verified', { author, id: checkpoint.id, outcome, why });
+    this.#parts.onEvent({ node: author, id: checkpoint.id, gen: checkpoint.gen, outcome });
     this.#tell(checkpoint, outcome);
   }
 
@@ -181,6 +198,14 @@ export class Checkpoints implements CheckpointsPort {
   #rest(author: PeerId, { turn }: HowWorked, atLeast: number): void {
     const rest = Math.max(atLeast, turn.usedMs() * VERIFY_COST);
     this.#notBefore.set(author, this.#parts.env.monotonic() + rest);
+  }
+
+  /** Once for each checkpoint that others stand beside. */
+  #tellContested({ checkpoint: { author, id, gen }, contested }: Effective<Checkpoint>): void {
+    if (!contested) this.#contested.delete(author);
+    if (!contested || this.#contested.get(author) === id) return;
+    this.#contested.set(author, id);
+    this.#parts.onEvent({ node: author, id, gen, outcome: 'contested' });
   }
 
   /** Alarms are kept in memory: what an earlier process found is told again, once. */

@@ -1,8 +1,19 @@
+import chalk from 'chalk';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { readSettings } from '../secrets.ts';
-import { connect } from './client.ts';
-import { bytesText, JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { answerOf, connect } from './client.ts';
+import {
+  bytesText,
+  count,
+  JSON_OPTION,
+  localTime,
+  printable,
+  printAnswer,
+  printJson,
+  printLine,
+} from './output.ts';
 import { withProgress } from './progress-bar.ts';
 import { progressEnd } from './progress-lines.ts';
 
@@ -26,13 +37,46 @@ const End = z.object({
 });
 type End = z.output<typeof End>;
 
+const held = () => answerOf(connect().api.checkpoints.$get());
+type Held = Awaited<ReturnType<typeof held>>['checkpoints'];
+
+function table(checkpoints: Held): string {
+  if (checkpoints.length === 0) return 'No checkpoint is held here yet.';
+  const head = ['Node', 'Signed', 'Generation', 'Records', 'Size', 'Verified'];
+  const rows = checkpoints.map(({ author, time, gen, count: records, bytes, contested, verified, why }) => [
+    author,
+    localTime(time),
+    count(gen),
+    count(records),
+    bytesText(bytes),
+    contested ? chalk.red('contested') : VERIFIED[verified ?? 'not yet'](why),
+  ]);
+  return boxTable(head, rows);
+}
+
+const VERIFIED: Readonly<
+  Record<NonNullable<Held[number]['verified']> | 'not yet', (why: string | null) => string>
+> = {
+  own: () => chalk.green('made here'),
+  true: () => chalk.green('verified'),
+  false: (why) => chalk.red(`false: ${printable(why ?? '')}`),
+  incomplete: (why) => chalk.yellow(`not yet: ${printable(why ?? '')}`),
+  'not yet': () => chalk.yellow('not yet'),
+};
+
 /** `agrinet checkpoint`: signs what this node's public records amount to, in the running daemon. */
 export function checkpointCommand(): Command {
   return new Command('checkpoint')
     .description('sign a checkpoint of this node’s public records: a snapshot that others can verify')
     .option('--dry-run', 'show what it would cover, or why none can be made, without making one')
+    .option(
+      '--list',
+      'show the checkpoints of this node and of those it follows, and whether they were verified',
+    )
     .option(...JSON_OPTION)
-    .action(async ({ dryRun, json }: { dryRun?: true; json?: true }) => {
+    .action(async ({ dryRun, list, json }: { dryRun?: true; list?: true; json?: true }) => {
+      if (list)
+        return printAnswer(await held(), { ...(json && { json }) }, ({ checkpoints }) => table(checkpoints));
       const client = connect(readSettings());
       const response = dryRun
         ? await client.getStream('/checkpoints/plan')

@@ -78,6 +78,7 @@ type CheckpointNode = Pick<
   | 'db'
   | 'registry'
   | 'rejoin'
+  | 'events'
   | 'hooks'
   | 'alarms'
   | 'clock'
@@ -112,7 +113,7 @@ export function defineCheckpoints(
 }
 
 async function openCheckpoints(
-  { identity, settings, store, db, registry, rejoin, alarms, clock, env, logger }: CheckpointNode,
+  { identity, settings, store, db, registry, rejoin, events, alarms, clock, env, logger }: CheckpointNode,
   audited: Face<{ readonly ledger: Pick<Ledger, 'write'> }>,
 ): Promise<Checkpoints> {
   const [{ Checkpoints }, { CHECKPOINT_TIMES }] = await Promise.all([
@@ -134,6 +135,7 @@ async function openCheckpoints(
         .filter((each) => each.status === 'active')
         .map(({ peerId }) => peerId),
     onFalse: ({ author, id }) => alarms.raise({ kind: 'checkpoint-false', author, id }),
+    onEvent: (event) => events.emit('federation.checkpoint', { ...event }, { operatorOnly: true }),
     log: (message, fields) => logger.info(fields, message),
     now: clock.now,
     env,

@@ -18,6 +18,8 @@ export interface Member extends LedgerNode {
   readonly identity: Identity;
   readonly dir: string;
   readonly alarmed: Checkpoint[];
+  /** What became of checkpoints, in the order in which it was told. */
+  readonly told: string[];
   /** Its checkpoints, lagging so many milliseconds. */
   checkpoints(lagMs?: number, parts?: Partial<CheckpointsParts>): Checkpoints;
 }
@@ -55,6 +57,7 @@ async function openMember(
     for (const each of made) each.committed(committed);
   });
   const alarmed: Checkpoint[] = [];
+  const told: string[] = [];
   onClose(async () => {
     for (const each of made) await each.stop();
     await node.close();
@@ -65,6 +68,7 @@ async function openMember(
     identity,
     dir: dir.path,
     alarmed,
+    told,
     checkpoints(lagMs = 0, parts = {}) {
       const checkpoints = new Checkpoints({
         identity,
@@ -77,6 +81,8 @@ async function openMember(
         everyDays: 0,
         followed: () => followed.map(({ peerId }) => peerId),
         onFalse: (checkpoint) => alarmed.push(checkpoint),
+        onEvent: ({ node: of, outcome }) =>
+          told.push(`${of === identity.peerId ? 'own' : 'other'} ${outcome}`),
         log: () => undefined,
         now: Date.now,
         env: HASTY,

@@ -49,6 +49,7 @@ it('is of what is shown, and gives whoever holds the entries the same, however m
   await pull(author, other, [author.self]);
   expect(await verified(other)).toBe('true');
   expect(other.alarmed).toEqual([]);
+  expect([author.told, other.told]).toEqual([['own made'], ['other true']]);
 });
 
 it('lags: it covers what was signed by then, and the next one takes its place', async () => {
@@ -116,6 +117,7 @@ it('of other sums than its entries give is false; one that is not all held yet i
   await pull(author, other, [author.self]);
   expect(await verified(other)).toBe('false');
   expect(other.alarmed.map((each) => each.id)).toEqual([readCheckpoint(altered).id]);
+  expect(other.told).toEqual(['other false']);
   // It was decided: nothing is done again. Alarms are in memory, so the next process tells of it again, once.
   const again = other.checkpoints();
   for (let i = 0; i < 2; i++) await again.look();
@@ -139,4 +141,20 @@ it('of entries that are not held here is incomplete', async () => {
   await pull(author, other, [author.self]);
   expect(await verified(other)).toBe('incomplete');
   expect(other.alarmed).toEqual([]);
+});
+
+it('one that another stands beside is told of once', async () => {
+  const author = await member(nodeOf(1));
+  const other = await member(nodeOf(2), [author.identity]);
+  await edit(author, 'maize-1', { type: 'offer', status: 'active' });
+  await made(author.checkpoints());
+  const [good] = await heldOf(author);
+  if (good === undefined) throw new Error('none was made');
+  const { author: _, id: __, signed: ___, ...said } = good;
+  const beside = signCheckpoint(author.identity, { ...said, time: said.time + 1 });
+  await author.ledger.write({ keys: [], draft: () => [draftCheckpoint(author.self, beside)] });
+  await pull(author, other, [author.self]);
+  const checkpoints = other.checkpoints(0, { times: { lagMs: 0, verifyMs: 0 } });
+  for (let i = 0; i < 3; i++) await checkpoints.look();
+  expect(other.told).toEqual(['other contested', 'other true']);
 });
