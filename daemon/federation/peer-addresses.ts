@@ -31,8 +31,3 @@ export function peerUrl(text: string, policy: AddressPolicy): URL {
   if (why !== undefined) throw refused(`${host} ${why}`);
   return url;
 }
-
-/** The origin of a peer's URL that an operator or a peer wrote. Throws `address-refused`. */
-export function peerOrigin(text: string, policy: AddressPolicy): string {
-  return peerUrl(text, policy).origin;
-}

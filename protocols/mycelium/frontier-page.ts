@@ -70,11 +70,6 @@ export function encodeGroup({ author, channel, digest, items }: FrontierGroup): 
   return [author, channel, fromHex(digest), encoded];
 }
 
-/** All pages of a frontier. */
-export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
-  return frontierPages(groups).map((page) => encodePage(page));
-}
-
 const ITEMS_PER_GROUP = 500;
 /** The maximum size of what a sender knows, bytes: per collection a name of 32, an integer and the CBOR heads. */
 const KNOWS_COST = 16 + LIMITS.knownCollections * 44;

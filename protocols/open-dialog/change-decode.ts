@@ -3,24 +3,16 @@ import { hash as digestOf } from 'node:crypto';
 import type { DecodedChange, FieldOp, OpId, Scalar } from './change-types.ts';
 import { encodeWithoutChecksum } from './change-encode.ts';
 import { Reader } from './column-reader.ts';
-import {
-  COLUMN,
-  DEFLATE_BIT,
-  MAX_CHUNK_BYTES,
-  MAX_DEPS,
-  MAX_OPS,
-  MAX_PREDS,
-  VALUE,
-  refusal,
-} from './columns.ts';
+import { COLUMN, DEFLATE_BIT, MAX_CHUNK_BYTES, MAX_DEPS, MAX_PREDS, VALUE, refusal } from './columns.ts';
+import { LIMITS } from '../wire/limits.ts';
 
 const MAGIC = 0x856f4a83;
 const NO_PREDS: readonly OpId[] = Object.freeze([]);
 
 // Scratch, shared by all calls: one at a time, and nothing in it waits.
-const actions = new Int32Array(MAX_OPS);
-const metas = new Int32Array(MAX_OPS);
-const predCounts = new Int32Array(MAX_OPS);
+const actions = new Int32Array(LIMITS.changeOps);
+const metas = new Int32Array(LIMITS.changeOps);
+const predCounts = new Int32Array(LIMITS.changeOps);
 const predActors = new Int32Array(MAX_PREDS);
 const predDeltas = new Int32Array(MAX_PREDS);
 
@@ -146,7 +138,7 @@ function columnName(specifier: number): keyof Columns {
 
 function readOps(columns: Columns, actors: readonly string[]): FieldOp[] {
   // How many operations there are is settled first: every other column may hold no more than that.
-  const count = columns.action.runs(actions, MAX_OPS, false, 'change-too-many-ops');
+  const count = columns.action.runs(actions, LIMITS.changeOps, false, 'change-too-many-ops');
   const fields: string[] = [];
   whole(columns.key.textRuns(fields, count), count);
   readInsert(columns.insert, count);

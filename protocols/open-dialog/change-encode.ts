@@ -2,16 +2,8 @@ import { hash } from 'node:crypto';
 
 import type { Change, FieldOp, OpId, Scalar } from './change-types.ts';
 import { Writer } from './column-writer.ts';
-import {
-  COLUMN,
-  MAX_CHUNK_BYTES,
-  MAX_COUNTER,
-  MAX_DEPS,
-  MAX_OPS,
-  MAX_PREDS,
-  VALUE,
-  refusal,
-} from './columns.ts';
+import { COLUMN, MAX_CHUNK_BYTES, MAX_COUNTER, MAX_DEPS, MAX_PREDS, VALUE, refusal } from './columns.ts';
+import { LIMITS } from '../wire/limits.ts';
 
 /** Bytes kept free before a chunk's body: magic, checksum, type and the longest length that is allowed. */
 const BODY_AT = 16;
@@ -22,9 +14,9 @@ const HASH = /^[0-9a-f]{64}$/;
 const chunk = new Writer();
 const columns = new Writer();
 const values = new Writer();
-const metas = new Int32Array(MAX_OPS);
-const actions = new Int32Array(MAX_OPS);
-const predCounts = new Int32Array(MAX_OPS);
+const metas = new Int32Array(LIMITS.changeOps);
+const actions = new Int32Array(LIMITS.changeOps);
+const predCounts = new Int32Array(LIMITS.changeOps);
 const predActors = new Int32Array(MAX_PREDS);
 const predDeltas = new Int32Array(MAX_PREDS);
 
@@ -78,7 +70,8 @@ function finishChunk(): Buffer {
 }
 
 function checkNumbers({ seq, startOp, time, ops }: Change): void {
-  if (ops.length > MAX_OPS) throw refusal('change-too-many-ops', 'A change has too many operations.');
+  if (ops.length > LIMITS.changeOps)
+    throw refusal('change-too-many-ops', 'A change has too many operations.');
   if (!Number.isSafeInteger(seq) || seq < 1 || seq > MAX_COUNTER)
     throw refusal('change-malformed', 'seq is out of range.');
   if (!Number.isSafeInteger(time) || Object.is(time, -0)) {

@@ -8,8 +8,6 @@ import { AgrinetError } from '../errors.ts';
 
 /** Largest chunk, so that nothing a stranger sends costs more than a few milliseconds. */
 export const MAX_CHUNK_BYTES = 65_536;
-/** Most operations in one change; a listing has some thirty fields. */
-export const MAX_OPS = 256;
 /** Most predecessors in one change: sixteen concurrent writers of every field of the largest change. */
 export const MAX_PREDS = 4_096;
 /** Largest counter of an operation id; Automerge keeps them in 32 bits and panics beyond. Largest seq too. */

@@ -177,11 +177,6 @@ export class Registry implements Following {
     });
   }
 
-  /** Throws `node-unknown`. */
-  setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode> {
-    return this.#changes.run(() => this.#toStatus(this.#known(peerId), status));
-  }
-
   /** The operator's word. Throws `node-unknown`, `node-state`. */
   change(peerId: string, action: NodeAction): Promise<RegisteredNode> {
     return this.#changes.run(() => {

@@ -19,7 +19,8 @@ import {
   frontierRoot,
   placeDigests,
 } from '../../protocols/mycelium/frontier-digest.ts';
-import { decodeFrontier, encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
+import { decodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
+import { encodeFrontier } from '../support/frontier-pages.ts';
 import { decodeMessage, encodeMessage } from '../../protocols/mycelium/message.ts';
 import { decodeRangeRequest, encodeRangeRequest, RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { decodeRangeFrame, FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';

@@ -3,7 +3,7 @@ import { zstdCompressSync } from 'node:zlib';
 import type { Connection } from '@libp2p/interface';
 import { bareHost } from '../support/bare-host.ts';
 import type { Host } from '../../daemon/libp2p-host.ts';
-import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
+import { encodeFrontier } from '../support/frontier-pages.ts';
 import { encodeMessage } from '../../protocols/mycelium/message.ts';
 import { encodeRangeRequest } from '../../protocols/mycelium/range.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';

@@ -6,7 +6,7 @@ import { HEX_DIGITS, PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { draftFact, type Patch } from '../../protocols/ledger/drafts.ts';
-import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
+import { encodeFrontier } from '../support/frontier-pages.ts';
 import { encodeMessage } from '../../protocols/mycelium/message.ts';
 import { encodeRangeRequest } from '../../protocols/mycelium/range.ts';
 import { framesOf } from '../../protocols/mycelium/range-frame.ts';

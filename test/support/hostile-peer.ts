@@ -2,7 +2,7 @@ import type { Connection, Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { bareHost } from './bare-host.ts';
 import type { Host } from '../../daemon/libp2p-host.ts';
-import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
+import { encodeFrontier } from './frontier-pages.ts';
 import { signRegistration } from '../../protocols/registry/statement.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import { FramedStream } from '../../protocols/wire/framed-stream.ts';

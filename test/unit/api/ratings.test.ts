@@ -386,8 +386,8 @@ describe('POST /submitRating', () => {
     expect((await a.app.request(`/trust/${ben}?roots=somebody`)).status).toBe(400);
     expect((await a.app.request('/trust/a@b')).status).toBe(404);
     expect(await trust(a, 'nobody-here')).toMatchObject({ roles: [] });
-    await a.node.registry.setStatus(b.peerId, 'suspended');
-    await b.node.registry.setStatus(a.peerId, 'suspended');
+    await a.node.registry.change(b.peerId, 'suspend');
+    await b.node.registry.change(a.peerId, 'suspend');
     expect((await trust(b, ben)).roles).toEqual([]);
     // What a itself has seen of ben counts at a as before.
     expect((await trust(a, ben)).roles).not.toEqual([]);

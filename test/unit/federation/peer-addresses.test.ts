@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import { peerOrigin, urlRefusal } from '../../../daemon/federation/peer-addresses.ts';
+import { peerUrl, urlRefusal } from '../../../daemon/federation/peer-addresses.ts';
 
 const CLOSED = { allowPrivate: false };
 const PRIVATE = { allowPrivate: true };
@@ -8,7 +8,7 @@ const LOOPBACK = { allowPrivate: false, allowLoopback: true };
 
 function codeOf(url: string, policy = CLOSED): string {
   try {
-    return peerOrigin(url, policy);
+    return peerUrl(url, policy).origin;
   } catch (error) {
     return errorCode(error);
   }

@@ -161,7 +161,7 @@ describe('a registration key', () => {
     const held = { id: again.id, uses: 3 };
     const two = many.at(2);
     await register(b, two, again.key);
-    await b.registry.setStatus(two.identity.peerId, 'revoked');
+    await b.registry.change(two.identity.peerId, 'revoke');
     expect(() => b.registry.mayRegister(many.at(3).identity.peerId, { key: held })).toThrow('was revoked');
     expect(await register(b, many.at(3), again.key)).toMatchObject(REFUSED);
   });

@@ -7,11 +7,11 @@ import { decodeHeader, encodeHeader, ENTRY_ENVELOPE, type Header } from '../../.
 import { decodeOp, encodeOp, type Op } from '../../../protocols/feed/op.ts';
 import {
   decodeFrontier,
-  encodeFrontier,
   encodePage,
   frontierPages,
   type FrontierGroup,
 } from '../../../protocols/mycelium/frontier-page.ts';
+import { encodeFrontier } from '../../support/frontier-pages.ts';
 import { decodeMessage, encodeMessage, type GossipMessage } from '../../../protocols/mycelium/message.ts';
 import { decodeRangeRequest, encodeRangeRequest } from '../../../protocols/mycelium/range.ts';
 import { decodeMembership, encodeMembership } from '../../../protocols/open-dialog/membership.ts';

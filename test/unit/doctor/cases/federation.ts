@@ -12,6 +12,8 @@ import type { OnlineFacts } from '../../../../daemon/doctor/facts.ts';
 import type { Finding } from '../../../../daemon/doctor/finding.ts';
 import type { FindingId } from '../../../../daemon/doctor/findings.ts';
 import { encodeOp } from '../../../../protocols/feed/op.ts';
+import type { Registry } from '../../../../protocols/registry/registry.ts';
+import type { PeerId } from '../../../../protocols/wire/identity.ts';
 import { plantDamage } from '../../../support/damage.ts';
 import { type Daemon, join as joinNodes, startDaemon, startDaemonHere } from '../../../support/daemon.ts';
 import { factsOf } from '../../../support/examined.ts';
@@ -117,13 +119,16 @@ const away = (laterMs: number): FindingCase => ({
   ),
 });
 
-const standing = (message: RegExp, status: 'pending' | 'suspended' | 'revoked'): FindingCase =>
+const standing = (
+  message: RegExp,
+  change: (registry: Registry, peer: PeerId) => Promise<unknown>,
+): FindingCase =>
   planted(
     message,
     async () => {
       const of = await node();
       const { peerId } = await author(of);
-      await of.node.registry.setStatus(peerId, status);
+      await change(of.node.registry, peerId);
       return [await online(of), of];
     },
     async (finding, of) => {
@@ -254,9 +259,9 @@ export const FEDERATION: CasesOf<
     },
   ],
   'peer-late': away(0),
-  'node-pending': standing(/is waiting for your approval/, 'pending'),
-  'node-suspended': standing(/is suspended/, 'suspended'),
-  'node-revoked': standing(/is revoked/, 'revoked'),
+  'node-pending': standing(/is waiting for your approval/, (registry, peer) => registry.withdraw(peer)),
+  'node-suspended': standing(/is suspended/, (registry, peer) => registry.change(peer, 'suspend')),
+  'node-revoked': standing(/is revoked/, (registry, peer) => registry.change(peer, 'revoke')),
   'node-newer': planted(
     /has schema version 99, this node has \d+/,
     async () => {
