@@ -61,6 +61,7 @@ export const KEPT: readonly SublevelName[] = [
   'outbox',
   'erasures',
   'checkpoints',
+  'floors',
   'forgotten',
   'attachments',
 ];

@@ -4,6 +4,8 @@ import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { OWN_TIME } from '../storage/commit-rows.ts';
 import { COUNTED, DERIVED, FOLLOWED } from '../storage/derivation.ts';
+import { damagedFloors } from '../storage/floor-rows.ts';
+import { floorRanges } from '../storage/floor-table.ts';
 import { type BatchOp, fullKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { REBUILDING } from '../storage/level.ts';
 import { rejoinRow } from '../storage/rejoin-row.ts';
@@ -57,6 +59,20 @@ async function dropDamaged(db: Database, problems: Problem[]): Promise<void> {
     }
   }
   if (damaged.length > 0) await db.batch(damaged, true);
+}
+
+/**
+ * Removes all that is stored of a checkpoint of which something is damaged: without one floor its record would begin elsewhere than with
+ * everybody else. As long as the entries are held the checkpoint takes effect again later.
+ */
+async function dropFloors(db: Database, problems: Problem[]): Promise<void> {
+  for (const owner of await damagedFloors(db)) {
+    problems.push({
+      code: 'value-damaged',
+      message: `what is stored of the checkpoint of ${owner} is damaged`,
+    });
+    for (const rows of floorRanges(owner)) await db.level.clear(rows);
+  }
 }
 
 function beyondRepair(db: Database, cause: unknown): AgrinetError {
@@ -113,6 +129,7 @@ export async function rebuildStore(
   await db.batch([putJson(REBUILDING, true), newGeneration(db.env)], true);
   const survey = await surveyFeeds(db, () => undefined);
   for (const name of [...DERIVED, ...COUNTED, ...FOLLOWED]) await clear(db, name);
+  await dropFloors(db, survey.problems);
   await dropDamaged(db, survey.problems);
   await writeFeeds(db, survey);
   const store = await Store.open(db);

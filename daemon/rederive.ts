@@ -1,5 +1,7 @@
 import type { Entry } from '../protocols/feed/entry.ts';
 import { Effects, FACTS_AT_ONCE } from '../protocols/ledger/effects.ts';
+import { collectionOf } from '../protocols/open-dialog/schema.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { TurnEnv } from '../protocols/cpu-slice.ts';
 import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
@@ -9,6 +11,7 @@ import type { Survey } from './feed-survey.ts';
 import { opsInEffect } from './gap-survey.ts';
 
 const OPS_PER_COMMIT = 2000;
+const RECORDS_PER_COMMIT = 256;
 
 /** Derives the records of all entries that hold, into a store that has none yet. */
 export async function rederive(
@@ -34,6 +37,7 @@ export async function rederive(
     await take(entry, new Set(opsInEffect(feed, store.gap(no), entry).map(({ index }) => index)));
   }
   await derivation.flush();
+  for (const owner of store.floors.owners()) await derivation.floored(owner);
   return { entries, records: derivation.records };
 }
 
@@ -67,6 +71,22 @@ class Derivation {
     for (const channel of effects.turnedLater) await this.#channel(channel);
   }
 
+  /** What an author's records amount to that begin at a floor, whether or not any of their ops are above it. */
+  async floored(owner: PeerId): Promise<void> {
+    const { floors } = this.#store;
+    for (let behind: RecordKey | undefined; ;) {
+      const keys = await floors.keys(owner, behind, RECORDS_PER_COMMIT);
+      for (const key of keys) {
+        const isDocument = collectionOf(key)?.kind === 'document';
+        const [state] = isDocument ? [] : await this.#store.records([key]);
+        if (state === undefined) await this.#effects.again(key);
+      }
+      await this.#commit(this.#effects);
+      if (keys.length < RECORDS_PER_COMMIT) return;
+      behind = keys.at(-1);
+    }
+  }
+
   /** The facts of a channel whose creation came behind them, more than belong into one commit. */
   async #channel(channel: RecordKey): Promise<void> {
     for (let after: RecordKey | undefined; ;) {
@@ -95,6 +115,7 @@ class Derivation {
       erasures: erasing.erasures,
       checkpoints: effects.checkpoints,
       erased: erasing.erased,
+      unfloored: [...erasing.unfloored],
       ...(evaluated === undefined ? {} : { evaluated }),
       sync: false,
     };

@@ -1,10 +1,10 @@
-import type { Commit } from '../protocols/ledger/ports.ts';
+import type { Commit, RecordChange } from '../protocols/ledger/ports.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { del, put } from './commit-rows.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { NO_CHANGE, readRecordRow, recordRow, type RecordDraft } from './stored-record.ts';
+import { draftRecord, NO_CHANGE, readRecordRow, recordRow, type RecordDraft } from './stored-record.ts';
 
 /** Draws the numbers that order changes, and remembers those of states read or written here, so that a commit need not read them again. */
 export class ChangeNumbers {
@@ -31,6 +31,14 @@ export class ChangeNumbers {
     const { state, change } = readRecordRow(key, value);
     if (change !== NO_CHANGE) this.#of.set(state, change);
     return state;
+  }
+
+  /** The row of a record that shows what it has shown: it keeps its number, and nobody reads it again. */
+  restated({ key, before, after }: RecordChange): BatchOp {
+    const change = (before && this.#of.get(before)) ?? NO_CHANGE;
+    if (change !== NO_CHANGE) this.#of.set(after, change);
+    const full = fullKey('records', key);
+    return put(full, recordRow(full, draftRecord(after), change));
   }
 
   /**

@@ -24,6 +24,7 @@ const DERIVATION = {
   erasures: 'feeds',
   checkpoints: 'feeds',
   fetched: 'own',
+  floors: 'feeds',
   registry: 'own',
   journal: 'own',
   httpNodes: 'own',

@@ -36,7 +36,7 @@ export async function compactForgotten(
 ): Promise<void> {
   const feeds = gaps.flatMap(({ no }) => [range('entries', numberKey(no)), range('verdicts', numberKey(no))]);
   const derived = (
-    ['records', 'recordOps', 'past', 'index', 'changes', 'search', 'awaiting', 'legacy'] as const
+    ['records', 'floors', 'recordOps', 'past', 'index', 'changes', 'search', 'awaiting', 'legacy'] as const
   ).map((name) => range(name));
   const ranges = [...feeds, ...derived];
   for (const [n, { gte, lt }] of ranges.entries()) {

@@ -36,6 +36,11 @@ export const KEYSPACE = {
     'author, checkpoint, list, chunk number or `hashes`',
     'a chunk of a snapshot that is being fetched; the hashes of all of them',
   ),
+  floors: sublevel(
+    'F',
+    'm and an owner; r, an owner, a slot and a record; c, an owner, a slot and a number; e, an owner, a slot, an epoch and seq',
+    'which checkpoint is in effect, and which is to be; where a record begins; a chunk of the snapshot; ops that stay as evidence',
+  ),
   registry: sublevel('g', 'peer id', 'registered node'),
   journal: sublevel('j', 'commit number', "empty: reveals holes in LevelDB's log"),
   httpNodes: sublevel('h', 'origin', 'node without an identity: pending, or an old back end read over HTTP'),

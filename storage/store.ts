@@ -2,11 +2,13 @@ import { AttachmentTable } from './attachment-table.ts';
 import type { HlcTime } from '../protocols/feed/clock.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import type { Gap } from '../protocols/feed/gap.ts';
-import type { Commit, HandedOver, LedgerStore } from '../protocols/ledger/ports.ts';
+import type { Commit, FloorsToCome, HandedOver, LedgerStore } from '../protocols/ledger/ports.ts';
+import type { Floor } from '../protocols/open-dialog/floor.ts';
 import type { Usage } from '../protocols/feed/quota.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
 import { MERGE, type OpRef, type RecordState } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
+import type { RecordKey } from '../protocols/wire/ids.ts';
 import { newGeneration } from './change-order.ts';
 import { CommitLine } from './commit-line.ts';
 import {
@@ -23,6 +25,7 @@ import {
 } from './commit-rows.ts';
 import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
+import { FloorTable, markKey } from './floor-table.ts';
 import { closingRows, gapRows, GapTable, sweepingRow } from './gap-table.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import { OpNumbers } from './op-numbers.ts';
@@ -47,10 +50,12 @@ export class Store extends StoredFeeds implements LedgerStore {
   /** Those that they leave for saved searches. */
   readonly changedListings = new ChangedListingRows();
   readonly attachments: AttachmentTable;
+  readonly floors: FloorTable;
 
   private constructor(db: Database) {
     super(db);
     this.attachments = new AttachmentTable(db);
+    this.floors = new FloorTable(db);
     this.#line = new CommitLine(db);
   }
 
@@ -75,12 +80,14 @@ export class Store extends StoredFeeds implements LedgerStore {
     const show = await this.digests.read(this.db);
     const count = await this.usage.read(this.db.level);
     const gaps = await this.gaps.read(this.db.level);
+    const floors = await this.floors.read(this.db.level);
     this.attachments.forget();
     // In one step: nobody sees half of the feeds, or digests of others.
     this.cache.clear();
     this.held.replace(feeds);
     for (const id of erasedFeeds) this.erasedFeeds.add(id);
     gaps();
+    floors();
     count((no) => this.held.numbered(no)?.author);
     show();
   }
@@ -158,16 +165,9 @@ export class Store extends StoredFeeds implements LedgerStore {
       numberOf,
       turn,
     );
+    const step = await this.#floorRows(commit, ops, turn);
     const sums = this.digests.begin();
-    const drafts: RecordDraft[] = [];
-    for (const { key, before, after } of commit.records) {
-      if (before?.unmerged !== undefined && after.unmerged === undefined)
-        ops.push(del(fullKey('awaiting', `${MERGE}\0${key}`)));
-      drafts.push(draftRecord(after));
-      ops.push(...indexRows(before, after));
-      sums.change(before, after);
-      if (turn.isOver()) await turn.next();
-    }
+    const drafts = await recordRows(commit, sums, ops, turn);
     return turn.undivided(async () => {
       await this.changes.rows(commit, drafts, ops, turn);
       sums.write(ops);
@@ -177,6 +177,7 @@ export class Store extends StoredFeeds implements LedgerStore {
       const written = this.#line.add(ops, commit.sync, since).then(
         () => {
           sums.commit();
+          step?.show();
           this.#show(commit, closed);
         },
         (error: unknown) => {
@@ -187,6 +188,23 @@ export class Store extends StoredFeeds implements LedgerStore {
       );
       return { written };
     });
+  }
+
+  /** What a commit changes in where records begin, with those that it writes as they are above that. */
+  async #floorRows(
+    { records, unfloored = [], erased, floors, restated = [] }: Commit,
+    ops: BatchOp[],
+    turn: Turn,
+  ): Promise<ReturnType<FloorTable['stepped']> | undefined> {
+    const ended = records.flatMap(({ key, after }) => (after.erased === true ? [key] : []));
+    await this.floors.erase([...unfloored, ...ended], erased, ops);
+    for (const change of restated) {
+      ops.push(this.changes.restated(change));
+      if (turn.isOver()) await turn.next();
+    }
+    const step = floors && this.floors.stepped(floors);
+    if (step !== undefined) ops.push(step.row);
+    return step;
   }
 
   /** The rows that a commit leaves for notices. */
@@ -225,7 +243,10 @@ export class Store extends StoredFeeds implements LedgerStore {
     });
     const rows = gaps.flatMap((gap) => gapRows(gap, this.gaps.of(gap.no)));
     this.gaps.sweeping = node;
-    await this.db.batch([...rows, ...feeds.map(feedRow), sweepingRow(node)], true);
+    const owners = new Set(feeds.flatMap(({ author, channel }) => (channel === 'public' ? [author] : [])));
+    const marks = [...owners].map((owner) => del(markKey(owner)));
+    await this.db.batch([...rows, ...marks, ...feeds.map(feedRow), sweepingRow(node)], true);
+    for (const owner of owners) this.floors.gone(owner);
     for (const gap of gaps) this.gaps.note(gap);
     for (const feed of feeds) this.held.keep(feed);
   }
@@ -236,7 +257,42 @@ export class Store extends StoredFeeds implements LedgerStore {
     this.gaps.sweeping = undefined;
   }
 
+  floor(key: RecordKey): Promise<Floor | undefined> {
+    return this.floors.floor(key);
+  }
+
+  coverOf(...what: Parameters<LedgerStore['coverOf']>): number {
+    return this.floors.coverOf(...what);
+  }
+
+  floorsToCome(owner: PeerId): FloorsToCome | undefined {
+    return this.floors.toCome(owner);
+  }
+
+  comingFloors(): PeerId[] {
+    return this.floors.coming();
+  }
+
   usageOf(author: PeerId): Usage {
     return this.usage.of(author);
   }
+}
+
+/** Adds the rows of a commit's records but for those that their change numbers are part of: these as drafts. */
+async function recordRows(
+  { records }: Commit,
+  sums: ReturnType<Digests['begin']>,
+  ops: BatchOp[],
+  turn: Turn,
+): Promise<RecordDraft[]> {
+  const drafts: RecordDraft[] = [];
+  for (const { key, before, after } of records) {
+    if (before?.unmerged !== undefined && after.unmerged === undefined)
+      ops.push(del(fullKey('awaiting', `${MERGE}\0${key}`)));
+    drafts.push(draftRecord(after));
+    ops.push(...indexRows(before, after));
+    sums.change(before, after);
+    if (turn.isOver()) await turn.next();
+  }
+  return drafts;
 }

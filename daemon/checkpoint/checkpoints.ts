@@ -12,6 +12,7 @@ import { paced } from '../scrub/scrub.ts';
 import { heldCheckpoints } from './held.ts';
 import { type CheckpointTimes, VERIFY_COST } from './limits.ts';
 import { CheckpointMaker, type HowMade, isExpected, type MakerParts } from './maker.ts';
+import { takeEffect, type TakingEffectParts, type TakenEffect } from './taking-effect.ts';
 import {
   isDecided,
   notedVerification,
@@ -22,8 +23,9 @@ import {
 
 export interface CheckpointsParts
   extends
-    Pick<MakerParts, 'identity' | 'net' | 'ledger' | 'awaitFence' | 'isKeyElsewhere' | 'now'>,
+    Pick<MakerParts, 'identity' | 'net' | 'awaitFence' | 'isKeyElsewhere' | 'now'>,
     Pick<VerifierParts, 'store'> {
+  readonly ledger: MakerParts['ledger'] & TakingEffectParts['ledger'];
   readonly db: VerifierParts['db'] & Parameters<typeof listVerdicts>[0];
   /** Days between two of this node's own; 0 makes none by itself. */
   readonly everyDays: number;
@@ -32,6 +34,8 @@ export interface CheckpointsParts
   readonly onFalse: (checkpoint: Checkpoint) => void;
   /** Told of what was made, and of what was found of those of others. */
   readonly onEvent: (event: CheckpointEvent) => void;
+  /** Whether checkpoints that are true take effect here. */
+  readonly takesEffect?: boolean;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
   readonly times: CheckpointTimes;
@@ -65,26 +69,29 @@ export class Checkpoints implements CheckpointsPort {
   /** The contested checkpoint of each author that this process has told of. */
   readonly #contested = new Map<PeerId, string>();
   readonly #counts = new Map<string, number>();
-  /** Forks of own feeds and erasures of own records since the start: what is covered has changed. */
-  #changes = 0;
+  /** Forks and erasures of authors since the start: what is covered may have changed. */
+  readonly #changes = new Map<PeerId, number>();
 
   constructor(parts: CheckpointsParts) {
     this.#parts = parts;
     this.#maker = new CheckpointMaker({
       ...parts,
       lagMs: parts.times.lagMs,
+      ...(parts.takesEffect === true
+        ? { isInEffect: (id: string) => parts.store.floors.mark(parts.identity.peerId).now?.id === id }
+        : {}),
       waitsForUpgrade: () => this.#waitsForUpgrade(parts.identity.peerId),
-      stamp: () => this.#changes,
+      stamp: () => this.#changes.get(parts.identity.peerId) ?? 0,
     });
   }
 
   /** To be told of every commit. */
   committed({ proofs, erased = [] }: Pick<Committed, 'proofs' | 'erased'>): void {
-    const self = this.#parts.identity.peerId;
-    const isOwn =
-      proofs.some(({ author }) => author === self) ||
-      erased.some((key) => parseRecordKey(key)?.owner === self);
-    if (isOwn) this.#changes++;
+    const authors = [
+      ...proofs.map(({ author }) => author),
+      ...erased.flatMap((key) => parseRecordKey(key)?.owner ?? []),
+    ];
+    for (const author of authors) this.#changes.set(author, (this.#changes.get(author) ?? 0) + 1);
   }
 
   /** What was made, or found of those of others, since the start. */
@@ -100,6 +107,7 @@ export class Checkpoints implements CheckpointsPort {
   /** Makes a checkpoint when one is due, and verifies what has not been. */
   async look(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
+    if (this.#parts.takesEffect === true) await this.#takeAllEffect();
     if (await this.#isDue()) await this.#inBackground((how) => this.#makeDue(how));
     for (const author of this.#parts.followed())
       await this.#inBackground((how) => this.#verify(author, how)).catch((error: unknown) =>
@@ -113,7 +121,10 @@ export class Checkpoints implements CheckpointsPort {
   }
 
   make(onProgress: HowMade['onProgress']): Promise<CheckpointOutcome> {
-    return this.#atOnce(async (how) => this.#noted(await this.#maker.make({ ...how, onProgress })));
+    return this.#atOnce(async (how) => {
+      if (this.#parts.takesEffect === true) await this.#takeEffect(this.#parts.identity.peerId, how);
+      return this.#noted(await this.#maker.make({ ...how, onProgress }));
+    });
   }
 
   async status(): ReturnType<CheckpointsPort['status']> {
@@ -167,6 +178,28 @@ export class Checkpoints implements CheckpointsPort {
       this.#parts.log('checkpoint made', { id: outcome.id, ...outcome.figures });
     }
     return outcome;
+  }
+
+  async #takeAllEffect(): Promise<void> {
+    const { identity, followed } = this.#parts;
+    for (const author of new Set([identity.peerId, ...followed()]))
+      await this.#inBackground(async (how) => void (await this.#takeEffect(author, how)));
+  }
+
+  /** Has those of an author take effect that are what the entries held give, this node's own among them. */
+  takeEffect(author: PeerId): Promise<TakenEffect> {
+    return this.#atOnce((how) => this.#takeEffect(author, how));
+  }
+
+  async #takeEffect(author: PeerId, how: HowWorked): Promise<TakenEffect> {
+    const { identity, net, store, db, ledger, log } = this.#parts;
+    const joins = author === identity.peerId;
+    const stamp = (of: PeerId): unknown => this.#changes.get(of) ?? 0;
+    const waitsForUpgrade = (of: PeerId): Promise<boolean> => this.#waitsForUpgrade(of);
+    const taken = await takeEffect({ net, store, db, ledger, stamp, waitsForUpgrade, joins }, author, how);
+    if (taken.ids.length > 0 || taken.why !== undefined)
+      log('checkpoints taking effect', { author, ...taken });
+    return taken;
   }
 
   /** The effective checkpoint of an author, unless that was done or its turn has not come. */

@@ -22,8 +22,26 @@ export interface HeldCheckpoints {
 }
 
 /** What decides between checkpoints, and where each is: with its covers one takes a hundred times as much memory. */
-interface PlacedLink extends CheckpointLink {
+export interface PlacedLink extends CheckpointLink {
   readonly at: CheckpointPlace;
+}
+
+/** Those of an author in this network; undefined where there are more than are looked at. */
+export async function checkpointLinks(
+  store: Pick<Store, 'checkpoints'>,
+  author: PeerId,
+  net: string,
+  turn: Turn,
+): Promise<ReadonlyMap<string, PlacedLink> | undefined> {
+  const links = new Map<string, PlacedLink>();
+  let places = 0;
+  for await (const { checkpoint, ...at } of store.checkpoints(author)) {
+    if (++places > MOST_HELD) return undefined;
+    const { id, gen, prev } = checkpoint;
+    if (checkpoint.net === net) links.set(id, { id, gen, prev, at });
+    if (turn.isOver()) await turn.next();
+  }
+  return links;
 }
 
 export async function heldCheckpoints(
@@ -32,14 +50,8 @@ export async function heldCheckpoints(
   net: string,
   turn: Turn,
 ): Promise<HeldCheckpoints> {
-  const links = new Map<string, PlacedLink>();
-  let places = 0;
-  for await (const { checkpoint, ...at } of store.checkpoints(author)) {
-    if (++places > MOST_HELD) return { effective: undefined, next: [], tooMany: true };
-    const { id, gen, prev } = checkpoint;
-    if (checkpoint.net === net) links.set(id, { id, gen, prev, at });
-    if (turn.isOver()) await turn.next();
-  }
+  const links = await checkpointLinks(store, author, net, turn);
+  if (links === undefined) return { effective: undefined, next: [], tooMany: true };
   const found = effectiveCheckpoint(links.values());
   if (found === undefined) return { effective: undefined, next: [], tooMany: false };
   const replaced = new Set([...links.values()].flatMap(({ prev }) => prev));

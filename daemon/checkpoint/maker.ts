@@ -31,6 +31,8 @@ export interface MakerParts {
   readonly isKeyElsewhere: () => boolean;
   /** Whether ops of this node wait for an upgrade. */
   readonly waitsForUpgrade: () => Promise<boolean>;
+  /** Whether a checkpoint of this node is in effect here; without it, it need not be. */
+  readonly isInEffect?: (id: string) => boolean;
   /** What says that a fork or an erasure of this node's own records has come since. */
   readonly stamp: () => unknown;
   readonly now: () => number;
@@ -135,6 +137,8 @@ export class CheckpointMaker {
     const { places, through } = await laggingPlaces(store, feeds, lagMs);
     const { covers, frontier } = coversAt(raised(places, next, feeds), feeds);
     if (covers.every(({ seq }) => seq === 0)) return { outcome: 'nothing' };
+    if (effective !== undefined && this.#parts.isInEffect?.(effective.checkpoint.id) === false)
+      throw refused('the last one has not taken effect here yet; try again');
     if (effective?.contested === false && sameFrontier(frontier, effective.checkpoint.covers))
       return { outcome: 'unchanged', id: effective.checkpoint.id };
     if (frontier.length > CHECKPOINT_LIMITS.covers)

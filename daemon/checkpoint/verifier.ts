@@ -2,6 +2,7 @@ import type { AuthorCheckpoint } from '../../api/ports/checkpoints.ts';
 import { expandCovers } from '../../protocols/checkpoint/covers.ts';
 import { checkUndoubted } from '../../protocols/checkpoint/doubt.ts';
 import { incomplete, makeSnapshot, type SnapshotHow } from '../../protocols/checkpoint/make-snapshot.ts';
+import type { SnapshotSums } from '../../protocols/checkpoint/snapshot.ts';
 import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type FrontierItem, isWhole } from '../../protocols/feed/frontier.ts';
@@ -109,15 +110,19 @@ async function difference(
   how: SnapshotHow,
 ): Promise<string | undefined> {
   try {
-    const sums = await makeSnapshot(store, checkpoint.author, covers, how);
-    const differs = (['chunks', 'digest', 'count', 'bytes'] as const).filter(
-      (sum) => sums[sum] !== checkpoint[sum],
-    );
-    const { count, root } = checkpoint.evidence;
-    const isEqual = differs.length === 0 && sums.evidence.count === count && sums.evidence.root === root;
-    return isEqual ? undefined : `${differs.join(', ') || 'evidence'} differ from what its entries give`;
+    return differenceOf(checkpoint, await makeSnapshot(store, checkpoint.author, covers, how));
   } catch (error) {
     if (error instanceof AgrinetError && error.code === 'checkpoint-refused') return error.message;
     throw error;
   }
+}
+
+/** In what a checkpoint differs from the sums of a snapshot. */
+export function differenceOf(checkpoint: Checkpoint, sums: SnapshotSums): string | undefined {
+  const differs = (['chunks', 'digest', 'count', 'bytes'] as const).filter(
+    (sum) => sums[sum] !== checkpoint[sum],
+  );
+  const { count, root } = checkpoint.evidence;
+  const isEqual = differs.length === 0 && sums.evidence.count === count && sums.evidence.root === root;
+  return isEqual ? undefined : `${differs.join(', ') || 'evidence'} differ from what its entries give`;
 }

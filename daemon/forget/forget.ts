@@ -165,7 +165,10 @@ export class Forget implements ForgetPort {
     await events.forget([`${author}.`]);
     await search.sweep([author]);
     await store.attachments.collect(self, cautious());
-    for (const peer of new Set(gaps.map((gap) => gap.author))) await purgeGone(db, peer);
+    for (const peer of new Set(gaps.map((gap) => gap.author))) {
+      await store.floors.clean(peer);
+      await purgeGone(db, peer);
+    }
     await compactForgotten(db, gaps, (n, of) => onProgress(total + n, total + of));
     await store.forgotten();
   }

@@ -89,7 +89,7 @@ type CheckpointNode = Pick<
 /** Signs what this node's records amount to, and verifies what others have signed. */
 export function defineCheckpoints(
   node: CheckpointNode,
-  audited: Face<{ readonly ledger: Pick<Ledger, 'write'> }>,
+  audited: Face<{ readonly ledger: Pick<Ledger, 'write' | 'raise'> }>,
 ) {
   return definePart<RunningCheckpoints>('checkpoints', () => {
     let running: Checkpoints | undefined;
@@ -114,7 +114,7 @@ export function defineCheckpoints(
 
 async function openCheckpoints(
   { identity, settings, store, db, registry, rejoin, events, alarms, clock, env, logger }: CheckpointNode,
-  audited: Face<{ readonly ledger: Pick<Ledger, 'write'> }>,
+  audited: Face<{ readonly ledger: Pick<Ledger, 'write' | 'raise'> }>,
 ): Promise<Checkpoints> {
   const [{ Checkpoints }, { CHECKPOINT_TIMES }] = await Promise.all([
     import('../checkpoint/checkpoints.ts'),

@@ -8,7 +8,7 @@ import { withoutMerge, withValues } from '../../protocols/open-dialog/values.ts'
 import { sliced, soleTurn } from '../../protocols/ledger/turn.ts';
 import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import type { Membership, PlacedOp, RecordState, Verdict } from '../../protocols/open-dialog/record.ts';
-import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
+import { COLLECTIONS, collectionOf } from '../../protocols/open-dialog/schema.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
@@ -18,7 +18,7 @@ import type { Store } from '../../storage/store.ts';
 /** What deriving reads: rows as stored, feeds as the store knows them. */
 export interface DeriveParts {
   readonly db: Pick<Database, 'level' | 'env'>;
-  readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry' | 'gap'>;
+  readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry' | 'gap' | 'floor' | 'coverOf'>;
   readonly merges: Merges;
   /** Ops of a record that are derived at most. */
   readonly opsOfRecord: number;
@@ -69,13 +69,17 @@ export async function deriveRecord(
   if (written === 'too-long') return written;
   const { found, astray } = written;
   if (found.some(({ placed }) => isPassing(parts.store, placed))) return undefined;
-  const effective = found.filter((op) => isEffective(parts.store, op));
+  const effective = found.filter(
+    (op) => isEffective(parts.store, op) && op.placed.seq > parts.store.coverOf(key, op.placed),
+  );
   const [first] = effective;
-  if (first === undefined) return { ops: [], astray, state: emptied(key, found) };
-  const { channel } = first.placed;
+  const isTold = first !== undefined && collectionOf(key)?.kind === 'fact';
+  const floor = isTold ? undefined : await parts.store.floor(key);
+  if (first === undefined && floor === undefined) return { ops: [], astray, state: emptied(key, found) };
+  const channel = first?.placed.channel ?? 'public';
   const members = channel === 'public' || channel === key ? undefined : await membersOf(parts, channel);
   const ops = effective.map(({ placed }) => placed);
-  const evaluation = await sliced(evaluate(key, ops, members), soleTurn(parts.db.env));
+  const evaluation = await sliced(evaluate(key, ops, members, { floor }), soleTurn(parts.db.env));
   const { verdicts } = evaluation;
   const state = await stateOf(parts.merges, key, evaluation, unmerged);
   if (state === undefined) return undefined;

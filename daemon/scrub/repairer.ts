@@ -37,6 +37,8 @@ export class Repairer {
         feedNumbered: (no) => store.feedNumbered(no),
         entry: (no, seq) => store.entry(no, seq),
         gap: (no) => store.gap(no),
+        floor: (key) => store.floor(key),
+        coverOf: (key, feed) => store.coverOf(key, feed),
         nextChange: () => 0,
       },
     };

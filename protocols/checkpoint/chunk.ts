@@ -88,8 +88,20 @@ export function chunkOf(items: readonly ChunkItem[]): Chunk {
   return {
     items,
     hash: hex(sha256(concat(items.map(({ hash }) => hash)))),
-    bytes: encodeCbor(items.map(({ bytes, hash }): Cbor => bytes ?? [hash])),
+    bytes: encodeItems(items),
   };
+}
+
+/** Items as they stand in a chunk. */
+export function encodeItems(items: readonly ChunkItem[]): Uint8Array {
+  return encodeCbor(items.map(({ bytes, hash }): Cbor => bytes ?? [hash]));
+}
+
+/** Reads items that stand so, strictly, but for what they say. Throws `chunk-malformed` or `not-canonical`. */
+export function decodeItems(bytes: Uint8Array): ChunkItem[] {
+  const list = decodeCbor(bytes);
+  if (!Array.isArray(list) || list.length === 0) throw malformed('not a list of items');
+  return list.map(itemOf);
 }
 
 /** Reads a chunk strictly, but for what its items say. Throws `chunk-malformed` or `not-canonical`, and what reading an entry throws. */

@@ -64,7 +64,7 @@ export class CoveredRecords {
     const shown = isShown ? floorOfState(state) : undefined;
     if (shown !== undefined) return shown;
     const isLeftOut = (ref: OpRef): boolean => !this.isCovered(ref);
-    return this.#evaluated(state.key, { isEffective: () => true, isLeftOut }, undefined);
+    return this.#evaluated(state.key, { isEffective: () => true, isLeftOut }, await this.#before(state.key));
   }
 
   /** Whether a record above this floor shows the same heads and values as it does now. */
@@ -73,7 +73,8 @@ export class CoveredRecords {
       seq < (this.#store.feed(author, 'public', epoch)?.fork?.seq ?? Infinity);
     // What comes in between is in one and not in the other: then both are made again.
     for (let tries = 0; tries < TRIES; tries++) {
-      const now = await this.#evaluated(key, { isEffective, isLeftOut: () => false }, undefined);
+      const before = await this.#before(key);
+      const now = await this.#evaluated(key, { isEffective, isLeftOut: () => false }, before);
       const isLeftOut = (ref: OpRef): boolean => this.isCovered(ref);
       const above = await this.#evaluated(key, { isEffective, isLeftOut }, floor);
       if (shows(now) === shows(above)) return true;
@@ -96,6 +97,11 @@ export class CoveredRecords {
 
   isCovered({ epoch, seq }: Pick<OpRef, 'epoch' | 'seq'>): boolean {
     return seq <= this.#seqOf(epoch);
+  }
+
+  /** The floor that a record has by the checkpoint in effect, upon which it is evaluated; a fact has its op. */
+  #before(key: RecordKey): Promise<Floor | undefined> {
+    return this.#store.floor(key);
   }
 
   async #evaluated(

@@ -9,6 +9,11 @@ export function isEvidence(collection: string): boolean {
   return EVIDENCE.has(collection);
 }
 
+/** Whether a record has a place among the records of a snapshot: of evidence that exists the entry is there. An ended rating has no entry that shows its end to whoever holds the evidence alone. */
+export function hasItems({ kind, key }: Floor): boolean {
+  return kind !== 'fact' || !isEvidence(key.slice(0, key.indexOf('/')));
+}
+
 /** What a covered record adds to the digest: what its state would. */
 export function floorElement(floor: Floor): string | undefined {
   const { key, kind } = floor;

@@ -9,9 +9,11 @@ import { TOO_MANY_HEADS } from '../open-dialog/rule.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import type { ChunkItem } from './chunk.ts';
 import { type CoveredRecord, CoveredRecords } from './covered-records.ts';
 import { EvidencePlaces } from './evidence-places.ts';
-import { isEvidence } from './floor.ts';
+import { hasItems, isEvidence } from './floor.ts';
+import { floorItems } from './items.ts';
 import { type OnChunk, SnapshotBuilder, type SnapshotSums } from './snapshot.ts';
 import type { Checkpoint } from './statement.ts';
 
@@ -43,6 +45,10 @@ export interface SnapshotHow {
   readonly signal: AbortSignal;
   readonly onRecord?: () => void;
   readonly onChunk?: OnChunk;
+  /** Of each record that is in the snapshot, with its items there. */
+  readonly onFloor?: (key: RecordKey, items: readonly ChunkItem[]) => Promise<void>;
+  /** Of each entry that stays as evidence. */
+  readonly onEvidence?: (epoch: string, seq: number, indexes: ReadonlySet<number>) => Promise<void>;
 }
 
 /** Keys that are read together. */
@@ -138,6 +144,7 @@ class SnapshotMaker {
     onRecord?.();
     if (floor === undefined) return;
     await sliced(this.#builder.add(floor), turn);
+    if (hasItems(floor)) await this.#how.onFloor?.(key, [...floorItems(floor)]);
     await this.#note(floor);
   }
 
@@ -156,6 +163,7 @@ class SnapshotMaker {
       if (entry === undefined)
         throw incomplete('entries of its author are missing here; run: agrinet doctor');
       this.#builder.keep(entry, indexes);
+      await this.#how.onEvidence?.(epoch, seq, indexes);
       if (turn.isOver()) await turn.next();
       if (signal.aborted) throw stopping();
     }

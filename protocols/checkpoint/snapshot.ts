@@ -3,7 +3,7 @@ import type { FrontierItem } from '../feed/frontier.ts';
 import type { Floor } from '../open-dialog/floor.ts';
 import { sha256 } from '../wire/bytes.ts';
 import { type Chunk, ChunkWriter, entryItem } from './chunk.ts';
-import { floorOrder, isEvidence } from './floor.ts';
+import { floorOrder, hasItems } from './floor.ts';
 import { coverItem, floorItems } from './items.ts';
 import { OwnerSums } from './owner-sums.ts';
 import type { SnapshotList } from './snapshot-list.ts';
@@ -37,10 +37,8 @@ export class SnapshotBuilder {
     if (this.#last !== undefined && floorOrder(this.#last, floor.key) >= 0)
       throw new TypeError(`${floor.key} is out of order`);
     this.#last = floor.key;
-    const collection = floor.key.slice(0, floor.key.indexOf('/'));
     this.#sums.add(floor);
-    // An ended rating has no entry that shows its end to whoever holds the evidence alone.
-    if (floor.kind === 'fact' && isEvidence(collection)) return;
+    if (!hasItems(floor)) return;
     for (const item of floorItems(floor)) {
       this.#tell(this.#records.add(item), 'records');
       yield;

@@ -3,10 +3,11 @@ import { feedId, type FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { Gap } from '../feed/gap.ts';
 import type { Usage } from '../feed/quota.ts';
+import type { Floor } from '../open-dialog/floor.ts';
 import type { OpRef, RecordState } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
-import type { Commit, HandedOver, LedgerStore } from './ports.ts';
+import type { Commit, FloorsToCome, HandedOver, LedgerStore } from './ports.ts';
 import type { Turn } from './turn.ts';
 
 /** Commits that may be on their way to the disk: one that is written, and one that is made meanwhile. */
@@ -154,13 +155,29 @@ export class Ahead implements LedgerStore {
     return this.#store.awaiting(...what);
   }
 
-  /** Commits that change proofs, erasures or gaps are waited for before anything else continues, so these are as stored. */
+  /** Commits that change proofs, erasures, floors or gaps are waited for before anything else continues, so these are as stored. */
   proof(feedNo: number): Promise<ForkProof | undefined> {
     return this.#store.proof(feedNo);
   }
 
   erasures(...what: Parameters<LedgerStore['erasures']>): ReturnType<LedgerStore['erasures']> {
     return this.#store.erasures(...what);
+  }
+
+  floor(key: RecordKey): Promise<Floor | undefined> {
+    return this.#store.floor(key);
+  }
+
+  coverOf(...what: Parameters<LedgerStore['coverOf']>): number {
+    return this.#store.coverOf(...what);
+  }
+
+  floorsToCome(owner: PeerId): FloorsToCome | undefined {
+    return this.#store.floorsToCome(owner);
+  }
+
+  comingFloors(): PeerId[] {
+    return this.#store.comingFloors();
   }
 
   gap(feedNo: number): Gap | undefined {
@@ -195,8 +212,9 @@ export class Ahead implements LedgerStore {
   }
 
   /** Whether it changes nothing already stored except records and how far feeds are held. */
-  #onlyAdds({ entries, feeds, verdicts, proofs, erasures, erased, dropped }: Commit): boolean {
-    if (dropped !== undefined || proofs.length + erasures.length + erased.length > 0) return false;
+  #onlyAdds({ entries, feeds, verdicts, proofs, erasures, erased, dropped, floors }: Commit): boolean {
+    if (dropped !== undefined || floors !== undefined || proofs.length + erasures.length + erased.length > 0)
+      return false;
     if (feeds.some(({ no }) => this.gap(no) !== undefined)) return false;
     const places = new Set(entries.map(({ feed, entry }) => `${feedId(feed)} ${entry.header.seq}`));
     return verdicts.every(({ ref }) => places.has(`${feedId(ref)} ${ref.seq}`));

@@ -86,3 +86,30 @@ function closed(state: OpenState): RecordState {
   for (const [actor, [seq]] of Object.entries(state.seqs)) if (seq === 0) delete state.seqs[actor];
   return state;
 }
+
+/** Whether a record that begins at another floor than before shows what it has shown: then nobody has to be told of it. */
+export function isRestated({ before, after }: RecordChange): boolean {
+  return before !== undefined && isSame(shownOf(before), shownOf(after));
+}
+
+/** All of a state but what tells how its history goes on. */
+function shownOf(state: RecordState): object {
+  const { channel, created, updated, listed, tombstone, erased, heads, rest } = state;
+  // Of one that has ended a floor keeps nothing else.
+  if (tombstone) return { channel, created, updated, listed, tombstone, erased };
+  const others = { seqs: undefined, ops: undefined, floored: undefined, rest: undefined };
+  return { ...state, ...others, heads: [heads, rest?.heads], more: rest?.values };
+}
+
+/** Equal as JSON, whatever the order of fields and whichever their prototype. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  const [left, right] = [fieldsOf(a), fieldsOf(b)];
+  return left.length === right.length && left.every(([name, value]) => isSame(value, at(b, name)));
+}
+
+const fieldsOf = (value: object): [string, unknown][] =>
+  Object.entries(value).filter(([, field]) => field !== undefined);
+
+const at = (value: object, name: string): unknown =>
+  Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;

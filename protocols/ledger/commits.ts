@@ -10,7 +10,8 @@ import type { RecordKey } from '../wire/ids.ts';
 import type { Ahead } from './ahead.ts';
 import { Effects } from './effects.ts';
 import type { OwnEpoch } from './own-epoch.ts';
-import type { Dropped, RecordChange } from './ports.ts';
+import type { Dropped, FloorStep, RecordChange } from './ports.ts';
+import { isRestated } from './commit-records.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts } from './types.ts';
 
@@ -25,6 +26,8 @@ export interface ToCommit {
   readonly dropped?: Pick<Dropped, 'entries' | 'ops'>;
   /** A channel all of whose facts have been evaluated again. */
   readonly evaluated?: RecordKey;
+  /** Records begin above a checkpoint from here on: most of them show what they have shown. */
+  readonly floors?: FloorStep;
   /** Own writes that somebody waits for. */
   readonly local: boolean;
   /** Waits for the disk. */
@@ -101,9 +104,11 @@ export class Commits {
    * changed, when they are as durable as was asked for, and rejects when this commit failed or one before it.
    */
   async handOver(what: ToCommit, turn: Turn): Promise<Changed> {
-    const { effects, entries, local } = what;
+    const { effects, entries, local, floors } = what;
     const { erasing } = effects;
-    const records = effects.changes();
+    const changes = effects.changes();
+    const restated = floors === undefined ? [] : changes.filter(isRestated);
+    const records = floors === undefined ? changes : changes.filter((change) => !isRestated(change));
     const verdicts = await effects.verdicts();
     const batch = {
       entries: [
@@ -120,6 +125,8 @@ export class Commits {
       erasures: [...(what.erasures ?? []), ...erasing.erasures],
       checkpoints: effects.checkpoints,
       erased: erasing.erased,
+      unfloored: [...erasing.unfloored],
+      ...(floors === undefined ? {} : { floors, restated }),
       ...(what.dropped === undefined ? {} : { dropped: allDropped(what.dropped, effects) }),
       ownTime: local ? newestTime(entries) : undefined,
       sync: what.sync,

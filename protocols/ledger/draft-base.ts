@@ -3,6 +3,7 @@ import type { PlacedOp } from '../open-dialog/record.ts';
 import { evaluateRecord } from '../open-dialog/rule.ts';
 import { type Collection, collectionOf } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
+import type { CommitFloors } from './commit-floors.ts';
 import type { CommitRecords } from './commit-records.ts';
 import type { Writer } from './drafts.ts';
 import type { RecordOps } from './record-ops.ts';
@@ -11,10 +12,12 @@ import type { RecordOps } from './record-ops.ts';
 export class DraftBase {
   readonly #records: CommitRecords;
   readonly #ops: RecordOps;
+  readonly #floors: Pick<CommitFloors, 'of'>;
 
-  constructor(records: CommitRecords, ops: RecordOps) {
+  constructor(records: CommitRecords, ops: RecordOps, floors: Pick<CommitFloors, 'of'>) {
     this.#records = records;
     this.#ops = ops;
+    this.#floors = floors;
   }
 
   /** Marks the actor of an incoming change as new, where the state cannot tell and its feed holds nothing of the record. */
@@ -38,7 +41,10 @@ export class DraftBase {
     const ops = await this.#ops.of(key);
     const actor = actorOf(writer.author, writer.epoch, key);
     const members = this.#records.members(state);
-    const { follows, visibleAt } = await ops.answer(evaluateRecord(key, ops.feeds, members, { actor }));
+    const floor = await this.#floors.of(key, true);
+    const { follows, visibleAt } = await ops.answer(
+      evaluateRecord(key, ops.feeds, members, { actor, floor }),
+    );
     if (follows === undefined) return;
     const fieldOps = await ops.answer(visibleAt(follows));
     this.#records.open(key, collection, channel).base = { ...follows, fieldOps };

@@ -17,13 +17,14 @@ import { type RecordEvaluation, evaluateRecord, type MergeInput } from '../open-
 import { withoutMerge, withValues } from '../open-dialog/values.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
+import { CommitFloors } from './commit-floors.ts';
 import { CommitRecords } from './commit-records.ts';
 import { DraftBase } from './draft-base.ts';
 import { recordMerging, type Writer } from './drafts.ts';
 import { Erasing } from './erasing.ts';
 import { LateChanges, WHOLE_OPS } from './late-changes.ts';
 import { placedOps, sizedRef } from './placed-ops.ts';
-import type { EvaluatedOp, LedgerStore, PastCommit, RecordChange } from './ports.ts';
+import type { EvaluatedOp, FloorsToCome, LedgerStore, PastCommit, RecordChange } from './ports.ts';
 import { type OpsOfRecord, RecordOps } from './record-ops.ts';
 import type { Turn } from './turn.ts';
 
@@ -41,6 +42,7 @@ export class Effects {
   readonly #ops: RecordOps;
   readonly #base: DraftBase;
   readonly #late: LateChanges;
+  readonly #floors: CommitFloors;
   readonly #toReplay = new Set<RecordKey>();
   /** Records whose stored ops may get another verdict than they have. */
   readonly #again = new Set<RecordKey>();
@@ -79,8 +81,9 @@ export class Effects {
     this.#turn = turn;
     this.erasing = new Erasing(store, turn);
     this.#records = new CommitRecords(store, turn);
-    this.#ops = new RecordOps(store, isEffective, this.erasing, turn);
-    this.#base = new DraftBase(this.#records, this.#ops);
+    this.#floors = new CommitFloors(store, this.erasing);
+    this.#ops = new RecordOps(store, isEffective, this.erasing, turn, this.#floors);
+    this.#base = new DraftBase(this.#records, this.#ops, this.#floors);
     this.#late = new LateChanges(store, turn, wholeOps);
   }
 
@@ -118,6 +121,11 @@ export class Effects {
     }
     const { key, reading } = read;
     if (reading.kind === 'erasure') this.erasing.add(reading.erasure);
+    if (placed.seq <= this.#floors.coverOf(key, placed)) {
+      // Its floor tells what it amounts to.
+      this.#evaluated.push({ ...sizedRef(placed), key, verdict: APPLIED, fresh: true });
+      return APPLIED;
+    }
     this.#ops.add(key, placed);
     if (this.#toReplay.has(key)) return undefined;
     const state = this.#records.change(key, read.collection, placed.channel);
@@ -226,6 +234,12 @@ export class Effects {
     this.#again.add(key);
   }
 
+  /** A record that begins at its floor by a checkpoint from this commit on. */
+  async raise(key: RecordKey, to: FloorsToCome): Promise<void> {
+    this.#floors.raise(key, to);
+    await this.again(key);
+  }
+
   /** A channel whose creation has come or gone. */
   turn(channel: RecordKey): void {
     this.#turned.push(channel);
@@ -263,15 +277,17 @@ export class Effects {
   async #evaluateWhole(key: RecordKey): Promise<void> {
     const ops = await this.#ops.of(key);
     const [first] = ops.effective();
+    const floor = await this.#floors.of(key, first !== undefined);
     this.#late.evaluatedWhole(key, first === undefined || this.#again.has(key));
-    if (first === undefined) {
+    if (first === undefined && floor === undefined) {
       if (this.#records.empty(key)?.members !== undefined) this.#turned.push(key);
       return;
     }
-    const { channel } = ops.refAt(first);
+    const channel = first === undefined ? 'public' : ops.refAt(first).channel;
     if (channel !== 'public') await this.load([channel]);
     const before = this.state(key);
-    const evaluation = await ops.answer(evaluateRecord(key, ops.feeds, this.#records.members({ channel })));
+    const members = this.#records.members({ channel });
+    const evaluation = await ops.answer(evaluateRecord(key, ops.feeds, members, { floor }));
     this.#records.set(key, await this.#merged(key, evaluation, ops));
     await this.#tell(key, ops, evaluation, this.#again.has(key) || (before?.pending ?? 0) > 0);
     this.#standsIn(channel, key);

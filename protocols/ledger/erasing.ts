@@ -9,10 +9,11 @@ import {
   withoutOps,
 } from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
+import { encodeOp } from '../feed/op.ts';
 import { outlastsErasure, readOp } from '../open-dialog/read-op.ts';
 import type { OpRef, PlacedOp } from '../open-dialog/record.ts';
 import { hex, sha256Hex } from '../wire/bytes.ts';
-import type { RecordKey } from '../wire/ids.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { placedOps } from './placed-ops.ts';
 import type { LedgerStore } from './ports.ts';
 import type { Turn } from './turn.ts';
@@ -32,6 +33,8 @@ export class Erasing {
   readonly #known = new Map<string, Set<string>>();
   /** To be stored: they prove to later peers that the ops were removed by their author. */
   readonly erasures: Erasure[] = [];
+  /** Records whose floors lose their values. */
+  readonly unfloored = new Set<RecordKey>();
   /** The ops that are gone. */
   readonly erased: { ref: OpRef; key: RecordKey }[] = [];
 
@@ -86,21 +89,37 @@ export class Erasing {
     const known = await this.#knownAt(place, erasure);
     // Known erasures have taken effect, or will when their entry arrives: nothing is loaded or evaluated for them.
     if (erasure.ops.every((op) => known.has(nameOf(erasure, op)))) return false;
+    const isUnfloored = await this.#unfloors(erasure);
+    if (isUnfloored) this.unfloored.add(erasure.record);
     const entry = await this.#held(place, erasure);
     if (entry === undefined) {
       this.#keep(erasure, known);
-      return false;
+      return isUnfloored;
     }
     const gone = await erasable(entry, [erasure], this.#turn);
     // An erasure that names no op of its record takes up no space.
-    if (gone.length > 0 || isMissing(entry, erasure)) this.#keep(erasure, known);
-    if (gone.length === 0) return false;
+    if (gone.length > 0 || isUnfloored || isMissing(entry, erasure)) this.#keep(erasure, known);
+    if (gone.length === 0) return isUnfloored;
     this.#rewritten.set(place, withoutOps(entry, new Set(gone.map(({ index }) => index))));
     for (const ref of gone) {
       this.#refs.add(refId(ref));
       this.erased.push({ ref, key: erasure.record });
     }
     return true;
+  }
+
+  /**
+   * Whether a floor says what this erasure takes out: that of a fact by the very op, that of a document whatever of it the author has
+   * named, because a floor is not made anew without it.
+   */
+  async #unfloors({ record, author, channel, epoch, seq, ops }: Erasure): Promise<boolean> {
+    if (channel !== 'public' || parseRecordKey(record)?.owner !== author) return false;
+    const floor = await this.#store.floor(record);
+    if (floor?.kind === 'document') return seq <= this.#store.coverOf(record, { author, channel, epoch });
+    if (floor?.kind !== 'fact') return false;
+    const c = record.slice(0, record.indexOf('/'));
+    const hash = sha256Hex(encodeOp({ v: 1, c, k: '', t: 'fact', d: floor.d }));
+    return ops.some((op) => op.hash === hash);
   }
 
   async #knownAt(place: string, erasure: Erasure): Promise<Set<string>> {

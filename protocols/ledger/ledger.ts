@@ -13,6 +13,7 @@ import { MergeGate } from './merge-gate.ts';
 import { NewFeeds } from './new-feeds.ts';
 import { OwnEpoch } from './own-epoch.ts';
 import { OwnWriter } from './own-writer.ts';
+import type { Raising, RaisingParts } from './raising.ts';
 import { Receiver } from './receiver.ts';
 import { receiveErasure, ReceivedErasures } from './received-erasures.ts';
 import type { Ledger, LedgerParts, WriteRequest, Written } from './types.ts';
@@ -53,7 +54,8 @@ export function createLedger(given: LedgerParts): Ledger {
   };
   const forks = new Forks({ ...shared, open, counts: new ForkCounts(env.now), write });
   const facts = new ChannelFacts({ ...shared, open });
-  for (const each of [forks, facts]) each.resume();
+  const raising = seldomRaising({ ...shared, open });
+  for (const each of [forks, facts, raising]) each.resume();
   const forgetting = new Forgetting(shared);
   const receiver = new Receiver({ ...shared, forks });
   return {
@@ -65,15 +67,32 @@ export function createLedger(given: LedgerParts): Ledger {
     look: (...what) => open.begin(() => forgetting.look(...what)),
     sweep: (...what) => open.begin(() => forgetting.sweep(...what)),
     refound: (gap) => open.begin(() => forgetting.refound(gap)),
+    raise: (owner) => open.begin(() => raising.raise(owner)),
     epoch: () => epoch.id,
-    alone: (work) =>
-      open.begin(() =>
-        scheduler.alone(async () => {
-          await store.landed().catch(() => undefined); // told to whoever wrote
-          await work();
-        }),
-      ),
+    alone: (work) => open.begin(() => scheduler.alone(() => onceLanded(store, work))),
     drain: () => open.done(),
     stop: () => open.close(),
+  };
+}
+
+async function onceLanded(store: Ahead, work: () => Promise<void>): Promise<void> {
+  await store.landed().catch(() => undefined); // told to whoever wrote
+  await work();
+}
+
+/** Loaded once a checkpoint is to take effect: for most starts there is none. */
+function seldomRaising(parts: RaisingParts): Pick<Raising, 'raise' | 'resume'> {
+  let loading: Promise<Raising> | undefined;
+  const load = async (): Promise<Raising> => {
+    const { Raising: Loaded } = await import('./raising.ts');
+    return new Loaded(parts);
+  };
+  const loaded = (): Promise<Raising> => (loading ??= load());
+  return {
+    raise: async (owner) => (await loaded()).raise(owner),
+    resume: () => {
+      if (parts.ledger.store.comingFloors().length > 0)
+        void parts.open.note(loaded().then((raising) => raising.resume()));
+    },
   };
 }

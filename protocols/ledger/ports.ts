@@ -6,6 +6,7 @@ import type { FeedState } from '../feed/feed.ts';
 import type { Gaps } from '../feed/gap.ts';
 import type { Usage } from '../feed/quota.ts';
 import type { ForkProof } from '../feed/fork.ts';
+import type { Floor } from '../open-dialog/floor.ts';
 import type { PastChange } from '../open-dialog/late-change.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -54,6 +55,24 @@ export interface PastCommit {
   readonly without?: 'all' | 'walks';
 }
 
+/** How far a checkpoint of an owner has taken effect after a commit: for records up to this one in the order of floors, or for all. */
+export interface FloorStep {
+  readonly owner: PeerId;
+  readonly upTo: RecordKey | undefined;
+}
+
+/** A checkpoint that is to take effect, all of whose floors are stored. */
+export interface FloorsToCome {
+  /** Records up to this one are above it. */
+  readonly upTo: RecordKey | undefined;
+  /** Records that its owner has or that have a floor by it, behind one of them, in the order of floors. */
+  keys(behind: RecordKey | undefined, limit: number): Promise<RecordKey[]>;
+  floor(key: RecordKey): Promise<Floor | undefined>;
+  coverOf(key: RecordKey, feed: Pick<OpRef, 'author' | 'channel' | 'epoch'>): number;
+  /** Whether a record has a floor, and that is the one which it has now. */
+  isAsNow(key: RecordKey): Promise<boolean>;
+}
+
 /** The verdict on one op, and whether the op is new or was evaluated again. */
 export interface EvaluatedOp {
   readonly ref: OpRef;
@@ -88,6 +107,11 @@ export interface Commit {
   readonly dropped?: Dropped;
   /** The newest time of own entries among these: the own clock goes on from it at the next start. */
   readonly ownTime?: HlcTime | undefined;
+  /** Records whose floors have lost their values to an erasure. */
+  readonly unfloored?: readonly RecordKey[];
+  readonly floors?: FloorStep;
+  /** Records that show what they have shown, and are otherwise as they are above their floors. Nobody is told of these. */
+  readonly restated?: readonly RecordChange[];
   /** Wait for the disk: own writes that somebody waits for. */
   readonly sync: boolean;
 }
@@ -152,6 +176,14 @@ export interface LedgerStore extends Gaps {
     from: number,
     to: number,
   ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]>;
+  /** Where a record begins; undefined where that is its genesis. */
+  floor(key: RecordKey): Promise<Floor | undefined>;
+  /** Up to where a feed's changes of a record have no effect of their own; 0 where no checkpoint covers any. */
+  coverOf(key: RecordKey, feed: Pick<OpRef, 'author' | 'channel' | 'epoch'>): number;
+  /** What is to take effect of an owner. */
+  floorsToCome(owner: PeerId): FloorsToCome | undefined;
+  /** Owners of whom some is. */
+  comingFloors(): PeerId[];
   /** The storage that an author's entries use. */
   usageOf(author: PeerId): Usage;
   /**

@@ -3,6 +3,7 @@ import { NumberColumn } from '../open-dialog/number-column.ts';
 import type { OpRef, PlacedOp } from '../open-dialog/record.ts';
 import type { Asking, FeedOps } from '../open-dialog/record-walk.ts';
 import type { RecordKey } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
 import type { Erasing } from './erasing.ts';
 import type { LedgerStore, OpPlace } from './ports.ts';
 import type { Turn } from './turn.ts';
@@ -76,6 +77,7 @@ export class OpsOfRecord {
     feed: Pick<FeedOps, 'author' | 'channel' | 'epoch'> & { readonly no: number | undefined },
     fresh: readonly PlacedOp[],
     hasEffect: (ref: OpRef) => boolean,
+    cover = 0,
   ): Promise<void> {
     const { author, channel, epoch, no } = feed;
     const from = this.#seqs.length;
@@ -93,7 +95,7 @@ export class OpsOfRecord {
         note(each, each);
       }
     };
-    for await (const place of this.#places(no)) {
+    for await (const place of this.#places(no, cover)) {
       noteComing(place);
       note(place);
     }
@@ -101,9 +103,10 @@ export class OpsOfRecord {
     this.#parts.push({ author, channel, epoch, no, from, to: this.#seqs.length });
   }
 
-  async *#places(no: number | undefined): AsyncGenerator<OpPlace> {
+  /** Those behind what is covered: a floor stands for the others, however many these are. */
+  async *#places(no: number | undefined, cover: number): AsyncGenerator<OpPlace> {
     if (no === undefined) return;
-    for (let above: OpPlace | undefined; ;) {
+    for (let above: OpPlace | undefined = cover === 0 ? undefined : lastOf(cover); ;) {
       const some = await this.#store.opPlaces(this.#key, no, { above }, PLACES_AT_ONCE);
       yield* some;
       if (this.#turn.isOver()) await this.#turn.next();
@@ -131,6 +134,7 @@ export class RecordOps {
   readonly #turn: Turn;
   readonly #isEffective: (ref: OpRef) => boolean;
   readonly #erasing: Pick<Erasing, 'isErased'>;
+  readonly #floors: Pick<LedgerStore, 'coverOf'>;
   readonly #fresh = new Map<RecordKey, PlacedOp[]>();
 
   /** `isEffective` says whether a stored op is below every fork of its feed. */
@@ -139,8 +143,10 @@ export class RecordOps {
     isEffective: (ref: OpRef) => boolean,
     erasing: Pick<Erasing, 'isErased'>,
     turn: Turn,
+    floors: Pick<LedgerStore, 'coverOf'> = store,
   ) {
     this.#store = store;
+    this.#floors = floors;
     this.#isEffective = isEffective;
     this.#erasing = erasing;
     this.#turn = turn;
@@ -167,7 +173,8 @@ export class RecordOps {
     const hasEffect = (ref: OpRef): boolean => !this.#erasing.isErased(ref) && this.#isEffective(ref);
     for (const feed of await this.#store.opFeeds(key)) {
       if (this.#turn.isOver()) await this.#turn.next();
-      await ops.add(feed, fresh.get(feedId(feed)) ?? [], hasEffect);
+      const cover = this.#floors.coverOf(key, feed);
+      await ops.add(feed, fresh.get(feedId(feed)) ?? [], hasEffect, cover);
       fresh.delete(feedId(feed));
     }
     for (const [, [...some]] of fresh) {
@@ -177,6 +184,9 @@ export class RecordOps {
     return ops;
   }
 }
+
+/** Behind every op of this entry, and before those of the next. */
+const lastOf = (seq: number): OpPlace => ({ seq, index: LIMITS.entryOps });
 
 function inOrder(a: Pick<OpRef, 'seq' | 'index'>, b: Pick<OpRef, 'seq' | 'index'>): number {
   return a.seq - b.seq || a.index - b.index;

@@ -115,7 +115,8 @@ export class RecordPast {
 
   /** `isListed`: it is rejected or pending, whatever it was once. */
   async #known(place: OpPlace, placed: PlacedOp, isListed: boolean): Promise<KnownChange | undefined> {
-    const read = isListed ? undefined : readOp(placed);
+    const isCovered = placed.seq <= this.#store.coverOf(this.#key, placed);
+    const read = isListed || isCovered ? undefined : readOp(placed);
     if (read === undefined || 'problem' in read || read.reading.kind !== 'change') return undefined;
     const { change } = read.reading;
     if (place.no !== undefined) return { change, past: pastOf(change, place.no) };

@@ -137,6 +137,8 @@ export interface Ledger {
   sweep(gap: Gap, onEntry: () => void, signal: AbortSignal): Promise<void>;
   /** After all of an author's feeds: evaluates again the ops in channels whose creation was removed. */
   refound(gap: Gap): Promise<void>;
+  /** Has a checkpoint of this owner take effect whose floors are all stored; resolves when it has. */
+  raise(owner: PeerId): Promise<void>;
   /** The epoch that this process writes in. */
   epoch(): string;
   /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */

@@ -99,6 +99,8 @@ export class Undoing {
         if (isOwn) ops.push({ placed, read });
         // What is rejected by itself stays so, and is found from no record.
         if ('problem' in read) continue;
+        // What is covered has no effect of its own to lose.
+        if (seq <= store.coverOf(read.key, placed)) continue;
         effects.forked(placed, read.key);
         if (await this.#isFirst(feed, read.key, placed)) await effects.again(read.key);
       }

@@ -15,6 +15,8 @@ interface Floored {
   readonly key: RecordKey;
   readonly created: HlcTime;
   readonly updated: HlcTime;
+  /** When its checkpoint arrived here, see `Entry`: this node's lists take none of its times for later. Of no effect on anything else. */
+  readonly arrived?: number;
 }
 
 export interface DocumentFloor extends Floored {

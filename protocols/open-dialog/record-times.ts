@@ -35,6 +35,13 @@ export function noteTimes(state: Timed, isFirst: boolean, { time, arrived = 0 }:
   else state.listed = listed;
 }
 
+/** Bounds the times that lists order a record by, where they are those that were signed, by when these came. */
+export function limitTimes(state: Timed, arrived: number): void {
+  const [created, updated] = [listedTime(state.created, arrived), listedTime(state.updated, arrived)];
+  const isOwn = compareTimes(created, state.created) === 0 && compareTimes(updated, state.updated) === 0;
+  if (!isOwn) state.listed = { created, updated };
+}
+
 function spanned({ created, updated }: ListedTimes, time: HlcTime): ListedTimes {
   return {
     created: compareTimes(created, time) < 0 ? created : time,

@@ -2,7 +2,7 @@ import type { Channel, RecordKey } from '../wire/ids.ts';
 import { emptyState } from './fast-path.ts';
 import type { Floor } from './floor.ts';
 import type { Membership, PlacedOp, RecordState } from './record.ts';
-import { noteTimes } from './record-times.ts';
+import { limitTimes, noteTimes } from './record-times.ts';
 import { collectionOf } from './schema.ts';
 
 /** Gathers the applied ops of a record into a state. */
@@ -30,10 +30,11 @@ export class StateBuilder {
   }
 
   /** What is applied below a floor. */
-  begin({ created, updated }: Floor, patch: Partial<RecordState>): void {
+  begin({ created, updated, arrived = 0 }: Floor, patch: Partial<RecordState>): void {
     const state = this.#state;
     if (state === undefined) return;
     Object.assign(state, patch, { created, updated });
+    limitTimes(state, arrived);
     this.#any = true;
   }
 

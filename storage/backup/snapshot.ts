@@ -18,6 +18,7 @@ const CHECKED: readonly SublevelName[] = [
   'forks',
   'erasures',
   'checkpoints',
+  'floors',
   'registry',
   'apiKeys',
   'attachments',

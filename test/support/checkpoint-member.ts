@@ -45,13 +45,14 @@ export function checkpointMembers() {
   return { merger, member };
 }
 
-async function openMember(
+/** Opens one by itself, in a folder of its own or in one that is there. */
+export async function openMember(
   merger: Merger,
   onClose: (close: () => Promise<void>) => void,
   identity: Identity,
-  followed: readonly Identity[],
+  followed: readonly Identity[] = [],
+  dir: { readonly path: string; remove(): void } = tempDir('checkpoint'),
 ): Promise<Member> {
-  const dir = tempDir('checkpoint');
   const made: Checkpoints[] = [];
   const node = await openLedgerNode(dir.path, identity, merger, (committed) => {
     for (const each of made) each.committed(committed);

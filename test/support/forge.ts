@@ -243,6 +243,10 @@ export async function openLedger(
     awaiting: (...what) => store.awaiting(...what),
     proof: (no) => store.proof(no),
     usageOf: (author) => store.usageOf(author),
+    floor: (key) => store.floor(key),
+    coverOf: (key, feed) => store.coverOf(key, feed),
+    floorsToCome: (owner) => store.floorsToCome(owner),
+    comingFloors: () => store.comingFloors(),
     erasures: (feed, from, to) => store.erasures(feed, from, to),
     async handOver(commit, turn, since) {
       seen.push(...commit.verdicts);
