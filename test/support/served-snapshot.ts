@@ -103,7 +103,7 @@ export function sourceOf(
   change: (chunk: Chunk, list: SnapshotList, number: number) => Uint8Array | undefined = () => undefined,
 ): SnapshotSource {
   return {
-    checkpoints: async () => [checkpoint.signed],
+    checkpoints: async (author) => (author === checkpoint.author ? [checkpoint.signed] : []),
     open: async (author, id, list) => {
       if (author !== checkpoint.author || id !== checkpoint.id) return undefined;
       return {

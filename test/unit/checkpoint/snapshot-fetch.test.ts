@@ -1,4 +1,7 @@
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { FetchedSnapshot } from '../../../daemon/checkpoint/fetched-snapshot.ts';
+import { HeldShortly } from '../../../daemon/checkpoint/held-shortly.ts';
+import { Snapshots } from '../../../daemon/checkpoint/snapshots.ts';
 import { SnapshotFetch } from '../../../daemon/checkpoint/snapshot-fetch.ts';
 import { SnapshotHolders } from '../../../daemon/checkpoint/snapshot-holders.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
@@ -12,7 +15,11 @@ import {
 } from '../../../protocols/checkpoint/chunk.ts';
 import { decodeEntry, withBody } from '../../../protocols/feed/entry.ts';
 import { mostChunks, type SnapshotList } from '../../../protocols/checkpoint/snapshot-list.ts';
-import type { Env } from '../../../protocols/env.ts';
+import { type Env, pause } from '../../../protocols/env.ts';
+import { encodeOp } from '../../../protocols/feed/op.ts';
+import { SLICE_LIMITS } from '../../../protocols/mycelium/pull.ts';
+import { Hand } from '../../support/forge.ts';
+import { HandClock, watchEnd } from '../../support/hand-clock.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { Offences } from '../../../protocols/mycelium/offences.ts';
 import type { PullEvent } from '../../../protocols/mycelium/pull-event.ts';
@@ -24,6 +31,7 @@ import { FetchedTable } from '../../../storage/fetched-table.ts';
 import { createInlineMerges } from '../../support/inline-merges.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import {
+  AUTHOR,
   listingFloor,
   type ServedSnapshot,
   servedSnapshot,
@@ -65,6 +73,7 @@ function fetching(
   { checkpoint }: ServedSnapshot,
   peers: Readonly<Record<string, SnapshotSource | Peer>>,
   room = Infinity,
+  env: Env = HASTY,
 ) {
   const offences = new Offences();
   const events: PullEvent[] = [];
@@ -72,7 +81,7 @@ function fetching(
   const answers = new Map(
     Object.entries(peers).map(([name, peer]) => [
       name,
-      new SnapshotAnswers(HASTY, 'source' in peer ? peer.source : peer),
+      new SnapshotAnswers(env, 'source' in peer ? peer.source : peer),
     ]),
   );
   async function* askPeer(name: string, request: SnapshotRequest): AsyncGenerator<Uint8Array> {
@@ -88,7 +97,7 @@ function fetching(
     }
   }
   const holders = new SnapshotHolders({
-    env: HASTY,
+    env,
     offences,
     now: () => 0,
     onEvent: (event) => events.push(event),
@@ -97,7 +106,7 @@ function fetching(
   });
   const signal = new AbortController();
   const fetch = new SnapshotFetch(
-    { env: HASTY, table: new FetchedTable(db), holders, room },
+    { env, table: new FetchedTable(db), holders, room },
     checkpoint,
     signal.signal,
   );
@@ -338,4 +347,102 @@ it('what is no record is refused whatever was signed', async () => {
   expect(await outcome(fetching(await node(), served, { a: sourceOf(served) }).run())).toBe(
     'checkpoint-false',
   );
+});
+
+it('a holder that is slow gives way to another, and keeps its standing', async () => {
+  const clock = new HandClock();
+  const slowly = sourceOf(snapshot);
+  const slow: SnapshotSource = {
+    ...slowly,
+    async open(...of) {
+      const list = await slowly.open(...of);
+      return (
+        list && {
+          ...list,
+          async *chunks(first, last) {
+            for await (const chunk of list.chunks(first, last)) {
+              await pause(clock.env, SLICE_LIMITS.sliceMs * 0.6);
+              yield chunk;
+            }
+          },
+        }
+      );
+    },
+  };
+  const here = fetching(await node(), snapshot, { slow, b: sourceOf(snapshot) }, Infinity, clock.env);
+  const end = watchEnd(here.run());
+  // Two of its chunks are less than a slice has to bring.
+  for (let i = 0; i < 10_000 && end() === 'goes on'; i++) await clock.pass(100);
+  expect(end()).toBeInstanceOf(FetchedSnapshot);
+  expect(here.events).toEqual([{ kind: 'pull-failed', peer: 'slow', code: 'pull-slow' }]);
+  expect(here.asked.filter((each) => each.startsWith('b records'))).toEqual(['b records 2']);
+});
+
+describe('whose checkpoint to begin with', () => {
+  const first = servedSnapshot({ floors: listings(1) });
+  const beside = servedSnapshot({ floors: listings(2) });
+  const next = servedSnapshot({ floors: listings(2), said: { gen: 2, prev: [first.checkpoint.id] } });
+  const { author } = first.checkpoint;
+
+  async function snapshots(here: LedgerNode, shown: Readonly<Record<string, ServedSnapshot>>) {
+    const answers = new Map(
+      Object.entries(shown).map(([name, each]) => [name, new SnapshotAnswers(HASTY, sourceOf(each))]),
+    );
+    const made = new Snapshots({
+      env: HASTY,
+      net: 'test',
+      held: new HeldShortly(here.store, 'test', HASTY),
+      table: new FetchedTable(here.db),
+      peers: () => Object.keys(shown),
+      askPeer: (name, request) => answers.get(name)?.frames('me', request) ?? none(),
+      room: () => Infinity,
+      offences: new Offences(),
+      now: () => 0,
+      onEvent: () => undefined,
+    });
+    open.unshift(() => made.stop());
+    return made;
+  }
+  async function* none(): AsyncGenerator<Uint8Array> {}
+  const never = new AbortController().signal;
+
+  it('the one in force among those that all holders show', async () => {
+    const found = await snapshots(await node(), { a: first, b: next, c: first });
+    expect((await found.effective(author, never))?.id).toBe(next.checkpoint.id);
+  });
+
+  it('none of an author that has signed another beside it', async () => {
+    const found = await snapshots(await node(), { a: first, b: beside });
+    expect(await outcome(found.effective(author, never))).toBe('checkpoint-contested');
+  });
+
+  it('none where nobody has one, and each author’s once at a time', async () => {
+    const found = await snapshots(await node(), { a: first });
+    expect(await found.effective(nodeOf(5).peerId, never)).toBeUndefined();
+    const both = [1, 2].map(() => outcome(found.fetch(first.checkpoint, never)));
+    expect(await Promise.all(both)).toEqual(['whole', 'busy']);
+  });
+
+  it('one that was replaced meanwhile is not handed over', async () => {
+    const here = await node();
+    const hand = new Hand(AUTHOR, '0123456789abcdef');
+    const op = (signed: Uint8Array): Uint8Array =>
+      encodeOp({ v: 1, c: 'checkpoints', k: '', t: 'checkpoint', d: signed });
+    const found = await snapshots(here, { a: first });
+    await here.ledger.receive([hand.next([op(first.checkpoint.signed)]).bytes]);
+    await here.ledger.receive([hand.next([op(beside.checkpoint.signed)]).bytes]);
+    expect(await outcome(found.fetch(first.checkpoint, never))).toBe('checkpoint-contested');
+  });
+
+  it('what was fetched of an author goes with an erasure of one of its records', async () => {
+    const here = await node();
+    const found = await snapshots(here, { a: first });
+    await found.fetch(first.checkpoint, never);
+    const table = new FetchedTable(here.db);
+    expect(await table.authors()).toEqual([author]);
+    await found.erased([nodeOf(5).peerId]);
+    expect(await table.authors()).toEqual([author]);
+    await found.erased([author]);
+    expect(await table.authors()).toEqual([]);
+  });
 });
