@@ -3,9 +3,8 @@ import type { Env, Timer } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { Lazy } from '../../protocols/lazy.ts';
 import {
-  type AttachmentProtocol,
+  AttachmentProtocol,
   type AttachmentProtocolParts,
-  createAttachmentProtocol,
 } from '../../protocols/mycelium/attachment-protocol.ts';
 import { type FailureParts, peerFailed } from '../../protocols/mycelium/pull-event.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
@@ -79,7 +78,7 @@ function protocolOf(
     answer,
     onFailure: (peer, error) => peerFailed(failures, peer, errorCode(error), { private: true }),
   };
-  return createAttachmentProtocol(parts, settings.myceliumNetwork);
+  return new AttachmentProtocol(parts, settings.myceliumNetwork);
 }
 
 interface CollectorParts {

@@ -3,7 +3,9 @@ import { ATTACHMENT_LIMITS, isAttachmentHash } from '../market/attachment.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
-import { BytesProtocol, type BytesProtocolParts } from './bytes-protocol.ts';
+import type { FramedStream } from '../wire/framed-stream.ts';
+import type { PeerConnection } from '../wire/stream.ts';
+import { RequestStreams, type RequestStreamsParts } from './request-streams.ts';
 
 /**
  * Attachments, `/agrinet/<network>/attachment/1`: the asker sends one frame, a map of a record's key and the hash that the record names, and
@@ -57,19 +59,59 @@ export function attachmentRequest(record: unknown, sha256: unknown): AttachmentR
   return { record: record as RecordKey, sha256 }; // it was just parsed
 }
 
-export type AttachmentProtocolParts = BytesProtocolParts<AttachmentRequest>;
-export type AttachmentProtocol = BytesProtocol<AttachmentRequest>;
+export interface AttachmentProtocolParts extends RequestStreamsParts {
+  /** What this peer may have; undefined for all else, whether it is here or not. */
+  readonly answer: (peer: string, request: AttachmentRequest) => Promise<Uint8Array | undefined>;
+}
+
+const NOT_HERE = new Uint8Array(0);
 
 /** Asks for attachments and gives them. */
-export function createAttachmentProtocol(
-  parts: AttachmentProtocolParts,
-  network: string,
-): AttachmentProtocol {
-  return new BytesProtocol(parts, {
-    id: `/agrinet/${network}/attachment/1`,
-    limits: ATTACHMENT_STREAM_LIMITS,
-    malformed: 'attachment-malformed',
-    encode: encodeAttachmentRequest,
-    decode: decodeAttachmentRequest,
-  });
+export class AttachmentProtocol {
+  readonly #parts: AttachmentProtocolParts;
+  readonly #streams: RequestStreams;
+
+  constructor(parts: AttachmentProtocolParts, network: string) {
+    this.#parts = parts;
+    this.#streams = new RequestStreams(parts, {
+      id: `/agrinet/${network}/attachment/1`,
+      limits: ATTACHMENT_STREAM_LIMITS,
+      frameBytes: ATTACHMENT_STREAM_LIMITS.answerBytes,
+      serve: (frames, peer) => this.#serve(frames, peer),
+    });
+  }
+
+  start(): Promise<void> {
+    return this.#streams.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#streams.stop();
+  }
+
+  /** The bytes as a peer gives them, which its caller holds against the hash; undefined when it gives none. */
+  async ask(
+    connection: PeerConnection,
+    request: AttachmentRequest,
+    outer: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const { exchangeMs } = ATTACHMENT_STREAM_LIMITS;
+    const whole = this.#streams.within(exchangeMs, outer);
+    const asked = encodeAttachmentRequest(request);
+    let bytes: Uint8Array | undefined;
+    for await (const frame of this.#streams.ask(connection, asked, exchangeMs, whole)) {
+      if (bytes !== undefined)
+        throw new AgrinetError('attachment-malformed', 'more than one frame came for an attachment');
+      bytes = frame;
+    }
+    if (bytes === undefined) throw new AgrinetError('stream-truncated', 'the stream ended too early');
+    return bytes.length === 0 ? undefined : bytes;
+  }
+
+  async #serve(frames: FramedStream, peer: string): Promise<void> {
+    const whole = this.#streams.within(ATTACHMENT_STREAM_LIMITS.exchangeMs);
+    const request = decodeAttachmentRequest(await frames.readNext(whole));
+    await frames.write((await this.#parts.answer(peer, request)) ?? NOT_HERE, whole);
+    await frames.close(whole);
+  }
 }

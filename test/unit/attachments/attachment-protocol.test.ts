@@ -3,8 +3,8 @@ import { errorCode } from '../../../protocols/errors.ts';
 import { ATTACHMENT_LIMITS, attachmentRef } from '../../../protocols/market/attachment.ts';
 import {
   ATTACHMENT_STREAM_LIMITS,
+  AttachmentProtocol,
   type AttachmentRequest,
-  createAttachmentProtocol,
   decodeAttachmentRequest,
   encodeAttachmentRequest,
 } from '../../../protocols/mycelium/attachment-protocol.ts';
@@ -29,7 +29,7 @@ async function answering(answer: (peer: string) => Promise<Uint8Array | undefine
   const clock = new HandClock();
   const { libp2p, onFailure } = bench;
   const parts = { env: clock.env, libp2p, answer, onFailure, access: { mayReplicate: () => mayReplicate } };
-  await createAttachmentProtocol(parts, 'test').start();
+  await new AttachmentProtocol(parts, 'test').start();
   return { bench, clock };
 }
 
@@ -45,7 +45,7 @@ function asking(other: StreamHandler) {
     onFailure: bench.onFailure,
     access: { mayReplicate: () => true },
   };
-  const protocol = createAttachmentProtocol(parts, 'test');
+  const protocol = new AttachmentProtocol(parts, 'test');
   void bench.libp2p.handle('any', other, { maxInboundStreams: 1, maxOutboundStreams: 1 });
   const connection: PeerConnection = {
     remotePeer: nodeOf(2).peerId,
