@@ -63,7 +63,7 @@ export class FloorStaging {
     const floors = { id, slot, covers, ...(arrived === undefined ? {} : { arrived }) };
     await table.setMark(author, { ...(now && { now }), next: { ...floors, stage: 'staging' } });
     const staging = new FloorStaging(db, table, checkpoint, slot);
-    for (const cover of covers) staging.#add(coverItem(cover), { record: '', item: staging.#count });
+    for (const [item, cover] of covers.entries()) staging.#add(coverItem(cover), { record: '', item });
     return staging;
   }
 

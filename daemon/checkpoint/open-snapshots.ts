@@ -10,6 +10,7 @@ import type { Face } from '../parts.ts';
 import type { Node } from '../parts/running.ts';
 import { authorQuota } from '../quotas.ts';
 import { askSnapshot } from './ask-snapshot.ts';
+import { FloorSnapshots } from './floor-snapshots.ts';
 import { HeldShortly } from './held-shortly.ts';
 import { Snapshots } from './snapshots.ts';
 import { WalkedSnapshots } from './walked-snapshots.ts';
@@ -60,7 +61,8 @@ export function openSnapshots(
     }),
     room: (author) => quota(author).bytes - store.usage.of(author).bytes,
   });
-  return { source: new WalkedSnapshots({ store, held, env }), snapshots };
+  const floors = new FloorSnapshots({ store, db, env });
+  return { source: new WalkedSnapshots({ store, held, floors, env }), snapshots };
 }
 
 /** The author’s node first, then whoever may follow it too. */

@@ -13,11 +13,14 @@ import { SerialQueue } from '../../protocols/serial-queue.ts';
 import { fromHex } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Store } from '../../storage/store.ts';
+import type { FloorSnapshots } from './floor-snapshots.ts';
 import type { HeldShortly } from './held-shortly.ts';
 
 export interface WalkedSnapshotsParts {
   readonly store: Store;
   readonly held: HeldShortly;
+  /** What is stored of those in effect. */
+  readonly floors: Pick<FloorSnapshots, 'open'>;
   readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
 }
 
@@ -31,7 +34,7 @@ const KEPT = 8;
 /** The hashes of the chunks of a checkpoint, hex; `false` where the entries held here do not give it. */
 type Hashes = Readonly<Record<SnapshotList, readonly string[]>> | false;
 
-/** Snapshots made anew from the entries that are held, one walk after another, whenever somebody asks for a part. */
+/** Snapshots of what is stored of the checkpoints in effect, and of others made anew from the entries that are held, one walk after another, whenever somebody asks for a part. */
 export class WalkedSnapshots implements SnapshotSource {
   readonly #parts: WalkedSnapshotsParts;
   readonly #queue = new SerialQueue();
@@ -52,6 +55,8 @@ export class WalkedSnapshots implements SnapshotSource {
     const { effective } = await this.#parts.held.of(author);
     if (effective?.checkpoint.id !== id) return undefined;
     const { checkpoint } = effective;
+    const stored = await this.#parts.floors.open(checkpoint, list);
+    if (stored !== undefined) return stored;
     const hashes = await this.#hashesOf(checkpoint);
     if (hashes === false) return undefined;
     const { [list]: all } = hashes;

@@ -47,11 +47,8 @@ export class SnapshotBuilder {
 
   /** Takes the next entry in: its ops at these indexes are evidence, and the others stand as their hashes. */
   keep(entry: Entry, indexes: ReadonlySet<number>): void {
-    const body = entry.body.map((item, index): BodyItem =>
-      'op' in item && !indexes.has(index) ? { erased: sha256(item.op) } : item,
-    );
     this.#entries++;
-    this.#tell(this.#evidence.add(entryItem(withBody(entry, body))), 'evidence');
+    this.#tell(this.#evidence.add(entryItem(evidenceEntry(entry, indexes))), 'evidence');
   }
 
   /** The sums of all that was taken in. */
@@ -69,4 +66,12 @@ export class SnapshotBuilder {
   #tell(chunk: Chunk | undefined, list: SnapshotList): void {
     if (chunk !== undefined) this.#onChunk(chunk, list);
   }
+}
+
+/** An entry as it stays as evidence: with its ops at these indexes, and the hashes of the others. */
+export function evidenceEntry(entry: Entry, indexes: ReadonlySet<number>): Entry {
+  const body = entry.body.map((item, index): BodyItem =>
+    'op' in item && !indexes.has(index) ? { erased: sha256(item.op) } : item,
+  );
+  return withBody(entry, body);
 }

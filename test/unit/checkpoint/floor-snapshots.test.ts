@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import { FloorSnapshots } from '../../../daemon/checkpoint/floor-snapshots.ts';
+import { HeldShortly } from '../../../daemon/checkpoint/held-shortly.ts';
+import { WalkedSnapshots } from '../../../daemon/checkpoint/walked-snapshots.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
+import { type Chunk, decodeChunk, rootOf } from '../../../protocols/checkpoint/chunk.ts';
+import { SnapshotBuilder } from '../../../protocols/checkpoint/snapshot.ts';
+import { listRoot, SNAPSHOT_LISTS, type SnapshotList } from '../../../protocols/checkpoint/snapshot-list.ts';
+import type { Checkpoint } from '../../../protocols/checkpoint/statement.ts';
+import { atOnce } from '../../../protocols/ledger/turn.ts';
+import type { SnapshotSource } from '../../../protocols/mycelium/snapshot-answer.ts';
+import { floorItems } from '../../../protocols/checkpoint/items.ts';
+import { hex } from '../../../protocols/wire/bytes.ts';
+import { FloorChunks } from '../../../storage/floor-chunks.ts';
+import { FloorStaging } from '../../../storage/floor-staging.ts';
+import {
+  checkpointMembers,
+  edit,
+  erase,
+  fact,
+  heldOf,
+  made,
+  type Member,
+} from '../../support/checkpoint-member.ts';
+import { pull } from '../../support/ledger-node.ts';
+import { AUTHOR, listingFloor } from '../../support/served-snapshot.ts';
+import { nodeOf } from '../../support/vectors/signatures.ts';
+
+const { member } = checkpointMembers();
+const LISTINGS = 150;
+
+/** What a node serves; without what is stored of checkpoints that are in effect, from its entries alone. */
+function sourceOf({ store, db }: Member, isStored: boolean): SnapshotSource {
+  const floors = isStored
+    ? new FloorSnapshots({ store, db, env: systemEnv })
+    : { open: async () => undefined };
+  return new WalkedSnapshots({
+    store,
+    floors,
+    held: new HeldShortly(store, 'test', systemEnv),
+    env: systemEnv,
+  });
+}
+
+async function listOf(source: SnapshotSource, { author, id }: Checkpoint, list: SnapshotList) {
+  const served = await source.open(author, id, list);
+  if (served === undefined) throw new Error(`nothing is served of the ${list}`);
+  const hashes = await Array.fromAsync(served.hashes());
+  return { served, hashes, chunks: await Array.fromAsync(served.chunks(0, hashes.length - 1)) };
+}
+
+/** Listings that are more than a chunk together, and heads of an audit log, which stay as evidence. */
+async function author(): Promise<{ node: Member; checkpoint: Checkpoint }> {
+  const node = await member(nodeOf(1));
+  const description = 'x'.repeat(4000);
+  for (let i = 0; i < LISTINGS; i++)
+    await edit(node, `l${i}`, { type: 'offer', status: 'active', description: `${description}${i}.` });
+  for (let at = 1; at < 4; at++)
+    await fact(node, 'audit-heads', { head: '7a'.repeat(32), place: 'a'.repeat(22), at });
+  expect(await made(node.checkpoints())).toMatchObject({ outcome: 'made' });
+  const [checkpoint] = await heldOf(node);
+  if (checkpoint === undefined) throw new Error('none was made');
+  return { node, checkpoint };
+}
+
+describe('what is stored of a checkpoint in effect', () => {
+  it('gives the same chunks as the entries, from wherever they are asked for', async () => {
+    const { node, checkpoint } = await author();
+    const other = await member(nodeOf(2), [node.identity]);
+    await pull(node, other, [node.self]);
+    expect(await node.checkpoints().takeEffect(node.self)).toMatchObject({ outcome: 'done' });
+    for (const list of SNAPSHOT_LISTS) {
+      const [stored, walked] = [
+        await listOf(sourceOf(node, true), checkpoint, list),
+        await listOf(sourceOf(other, false), checkpoint, list),
+      ];
+      expect(rootOf(stored.hashes)).toBe(listRoot(checkpoint, list));
+      expect(stored.chunks.map(hex)).toEqual(walked.chunks.map(hex));
+      for (const [i, chunk] of stored.chunks.entries())
+        expect((await Array.fromAsync(stored.served.chunks(i, i))).map(hex)).toEqual([hex(chunk)]);
+      const count = stored.chunks.length;
+      expect(count).toBeGreaterThan(list === 'records' ? 2 : 0);
+      expect(await Array.fromAsync(stored.served.chunks(count, count))).toEqual([]);
+      expect(await Array.fromAsync(stored.served.chunks(count - 1, count + 5))).toHaveLength(1);
+    }
+  });
+
+  it('gives items of erased records as their hashes, in chunks of the same hash', async () => {
+    const { node, checkpoint } = await author();
+    await node.checkpoints().takeEffect(node.self);
+    await erase(node, 'l7');
+    const { hashes, chunks } = await listOf(sourceOf(node, true), checkpoint, 'records');
+    expect(rootOf(hashes)).toBe(checkpoint.chunks);
+    const read = chunks.map((bytes) => decodeChunk(bytes));
+    expect(read.map(({ hash }) => hash)).toEqual(hashes.map(hex));
+    expect(read.flatMap(({ items }) => items).filter(({ bytes }) => bytes === undefined)).toHaveLength(1);
+    const says = (text: string): boolean => Buffer.concat(chunks).includes(Buffer.from(text));
+    expect([says('x6.'), says('x7.')]).toEqual([true, false]);
+  });
+
+  it('gives nothing of a checkpoint that is not in effect, and none of what is damaged', async () => {
+    const { node, checkpoint } = await author();
+    const { store, db } = node;
+    const floors = new FloorSnapshots({ store, db, env: systemEnv });
+    expect(await floors.open(checkpoint, 'records')).toBeUndefined();
+    await node.checkpoints().takeEffect(node.self);
+    expect(await floors.open(checkpoint, 'records')).toBeDefined();
+    const root = { count: checkpoint.evidence.count, root: '11'.repeat(32) };
+    expect(await floors.open({ ...checkpoint, evidence: root }, 'evidence')).toBeUndefined();
+  });
+
+  it('begins chunks at any cover and at any item of a record', async () => {
+    const node = await member(nodeOf(2));
+    const covers = Array.from({ length: 4500 }, (_, i) => ({
+      epoch: i.toString(16).padStart(16, '0'),
+      seq: 1,
+      hash: i.toString(16).padStart(64, '0'),
+    }));
+    // Records of several items, of more than a chunk each.
+    const all = [0, 1].map((i) => listingFloor(i, 400_000));
+    const expected: Chunk[] = [];
+    const builder = new SnapshotBuilder(covers, (chunk) => expected.push(chunk));
+    for (const floor of all) atOnce(builder.add(floor));
+    const checkpoint = { author: AUTHOR.peerId, id: '11'.repeat(32), chunks: builder.finish().chunks };
+    const staging = await FloorStaging.begin(node.db, node.store.floors, checkpoint, covers);
+    for (const floor of all) await staging.add(floor.key, [...floorItems(floor)]);
+    expect(await staging.end()).toBe(true);
+    const { next } = node.store.floors.mark(AUTHOR.peerId);
+    if (next === undefined) throw new Error('nothing is staged');
+    const stored = new FloorChunks(node.db, AUTHOR.peerId, next);
+    expect(expected.length).toBeGreaterThan(5);
+    for (let first = 0; first < expected.length; first++)
+      expect((await Array.fromAsync(stored.chunks(first, expected.length))).map(hex)).toEqual(
+        expected.slice(first).map(({ bytes }) => hex(bytes)),
+      );
+  });
+});
