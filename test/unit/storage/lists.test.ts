@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { distanceKm } from '../../../protocols/market/coordinates.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
@@ -21,20 +21,20 @@ const RECORDS = 1500;
 const OWNERS = [1, 2, 3].map((n) => identityFromSeed(new Uint8Array(32).fill(n)).peerId);
 const COMMODITIES = ['Maize', 'beans', 'RICE', 'a rare herb'];
 
-const dir = tempDir('lists');
-let db: Database;
-let reader: Reader;
 /** CPU of which each look at the clock takes half a slice: pages end early wherever they may. */
 let cpuMs = 0;
-beforeAll(async () => {
+
+/** Lists of a database that is the test's own: one that has run out of time goes on for a while, and would clear that of the next. */
+async function openLists() {
+  const dir = tempDir('lists');
   const spent = (): number => (cpuMs += 2.5);
-  db = await Database.open(dir.path, { ...systemEnv, monotonic: spent, cpu: spent });
-  reader = new Reader(db);
-});
-afterAll(async () => {
-  await db.close();
-  dir.remove();
-});
+  const db = await Database.open(dir.path, { ...systemEnv, monotonic: spent, cpu: spent });
+  onTestFinished(async () => {
+    await db.close();
+    dir.remove();
+  });
+  return new Lists(db);
+}
 
 const long = fc.oneof(
   { weight: 3, arbitrary: fc.double({ min: 36, max: 38, noNaN: true }) },
@@ -110,33 +110,49 @@ function isOf({ key, view, tombstone }: RecordState, { fields, owner, near, keep
   return keep === undefined || keep({ key, view, tombstone } as RecordState);
 }
 
-async function fill(states: readonly RecordState[]): Promise<void> {
-  for (const name of ['records', 'index'] as const) await db.level.clear(range(name));
-  await db.batch(
-    states.flatMap((state) => recordRows(undefined, state)),
-    false,
-  );
-}
+class Lists {
+  readonly db: Database;
+  readonly reader: Reader;
 
-/** All pages of a list, the first of one record, since only later ones end early here; `between` is called after each. */
-async function pagesOf(query: ListFilter, limit: number, between = async (): Promise<void> => undefined) {
-  const found: RecordState[] = [];
-  let [early, cursor]: [number, string | undefined] = [0, undefined];
-  do {
-    const page: RecordPage = await reader.list('listings', query, cursor === undefined ? 1 : limit, cursor);
-    expect(page.records.length).toBeLessThanOrEqual(limit);
-    if (cursor !== undefined && page.cursor !== undefined && page.records.length < limit) early++;
-    found.push(...page.records);
-    cursor = page.cursor;
-    await between();
-  } while (cursor !== undefined);
-  return { found, early };
+  constructor(db: Database) {
+    this.db = db;
+    this.reader = new Reader(db);
+  }
+
+  async fill(states: readonly RecordState[]): Promise<void> {
+    for (const name of ['records', 'index'] as const) await this.db.level.clear(range(name));
+    await this.db.batch(
+      states.flatMap((state) => recordRows(undefined, state)),
+      false,
+    );
+  }
+
+  /** All pages of a list, the first of one record, since only later ones end early here; `between` is called after each. */
+  async pagesOf(query: ListFilter, limit: number, between = async (): Promise<void> => undefined) {
+    const found: RecordState[] = [];
+    let [early, cursor]: [number, string | undefined] = [0, undefined];
+    do {
+      const page: RecordPage = await this.reader.list(
+        'listings',
+        query,
+        cursor === undefined ? 1 : limit,
+        cursor,
+      );
+      expect(page.records.length).toBeLessThanOrEqual(limit);
+      if (cursor !== undefined && page.cursor !== undefined && page.records.length < limit) early++;
+      found.push(...page.records);
+      cursor = page.cursor;
+      await between();
+    } while (cursor !== undefined);
+    return { found, early };
+  }
 }
 
 const keysOf = (states: readonly RecordState[]): string[] => states.map(({ key }) => key).toSorted();
 
 describe('a list, page by page', () => {
   it('is what a scan of all records gives, each once, whatever the filter and the size of a page', async () => {
+    const lists = await openLists();
     let ended = 0;
     await fc.assert(
       fc.asyncProperty(
@@ -144,9 +160,9 @@ describe('a list, page by page', () => {
         fc.array(fc.tuple(filter, fc.integer({ min: 1, max: 500 })), { minLength: 20, maxLength: 20 }),
         async (seed, queries) => {
           const states = statesOf(seed);
-          await fill(states);
+          await lists.fill(states);
           for (const [query, limit] of queries) {
-            const { found, early } = await pagesOf(query, limit);
+            const { found, early } = await lists.pagesOf(query, limit);
             expect(keysOf(found)).toEqual(keysOf(states.filter((state) => isOf(state, query))));
             ended += early;
           }
@@ -159,25 +175,31 @@ describe('a list, page by page', () => {
   });
 
   it('of a first page looks at as much as it takes to find something, for who asks for no other', async () => {
+    const lists = await openLists();
     const states = statesOf(5);
-    await fill(states);
+    await lists.fill(states);
     const oldest = states.find(({ tombstone }) => !tombstone);
-    const found = await reader.list('listings', { fields: {}, keep: ({ key }) => key === oldest?.key }, 50);
+    const found = await lists.reader.list(
+      'listings',
+      { fields: {}, keep: ({ key }) => key === oldest?.key },
+      50,
+    );
     expect(found.records.map(({ key }) => key)).toEqual([oldest?.key]);
   });
 
   it('shows what stays exactly once while other records come, change and go', async () => {
+    const lists = await openLists();
     await fc.assert(
       fc.asyncProperty(fc.nat(), filter, fc.integer({ min: 1, max: 60 }), async (seed, query, limit) => {
         const states = statesOf(seed);
-        await fill(states);
+        await lists.fill(states);
         const held = new Map(states.map((state) => [state.key, state]));
         const changed = new Set<string>();
         const random = seededRandom(seed + 1);
-        const { found } = await pagesOf(query, limit, async () => {
+        const { found } = await lists.pagesOf(query, limit, async () => {
           // Its key names its owner: with another one it is another record.
           const fresh = stateOf(random, Math.floor(random() * 2 * RECORDS), 2 * RECORDS + changed.size);
-          await db.batch(recordRows(held.get(fresh.key), fresh), false);
+          await lists.db.batch(recordRows(held.get(fresh.key), fresh), false);
           held.set(fresh.key, fresh);
           changed.add(fresh.key);
         });
