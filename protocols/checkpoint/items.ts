@@ -1,5 +1,5 @@
 import type { HlcTime } from '../feed/clock.ts';
-import type { FrontierItem } from '../feed/frontier.ts';
+import { type FrontierItem, frontierItemCbor } from '../feed/frontier.ts';
 import { fromHex } from '../wire/bytes.ts';
 import type { DocumentFloor, Floor, FloorValue } from '../open-dialog/floor.ts';
 import type { Cbor } from '../wire/cbor.ts';
@@ -14,9 +14,8 @@ export const ITEM = { cover: 0, document: 1, more: 2, fact: 3, ended: 4 } as con
 export const ENDED = { tombstone: 1, erased: 2 } as const;
 
 /** The item of a covered epoch. */
-export function coverItem({ epoch, seq, hash, fork }: FrontierItem): ChunkItem {
-  const forked = fork === undefined ? null : fromHex(fork);
-  return plainItem([ITEM.cover, fromHex(epoch), seq, fromHex(hash), forked]);
+export function coverItem(cover: FrontierItem): ChunkItem {
+  return plainItem([ITEM.cover, ...frontierItemCbor(cover)]);
 }
 
 /** The items of one record's floor, in order: one, or of a document with many visible values several. */

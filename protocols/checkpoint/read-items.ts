@@ -11,7 +11,7 @@ import type { PeerId } from '../wire/identity.ts';
 import { type ChunkItem, malformed } from './chunk.ts';
 import { floorOrder, isEvidence } from './floor.ts';
 import { ENDED, floorItems, ITEM } from './items.ts';
-import { coverOf } from './statement.ts';
+import { readCover } from './statement.ts';
 
 /** An item that stands as its hash: of a record after this one, or of the first. */
 export interface ErasedItem {
@@ -86,7 +86,7 @@ export class ItemReader {
   }
 
   #cover(list: readonly unknown[]): void {
-    const cover = coverOf(list.slice(1));
+    const cover = readCover(list.slice(1));
     if (cover === undefined || this.#isBehindCovers) throw malformed('a cover');
     if (cover.epoch <= this.#lastEpoch) throw malformed('covers are not ascending');
     this.#lastEpoch = cover.epoch;

@@ -1,12 +1,11 @@
 import { AgrinetError } from '../errors.ts';
-import type { FrontierItem } from '../feed/frontier.ts';
+import { type FrontierItem, frontierItemCbor, readFrontierItem } from '../feed/frontier.ts';
 import type { Op } from '../feed/op.ts';
 import { fromHex, hex, sha256Hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import { type EnvelopeType, verifyEnvelope, readEnvelope, signEnvelope } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
-import { LIMITS } from '../wire/limits.ts';
 
 /** Bounds of a checkpoint and of its chunks. `protocols/README.md` shows the same table. */
 export const CHECKPOINT_LIMITS = {
@@ -80,12 +79,7 @@ export function signCheckpoint(identity: Identity, statement: CheckpointStatemen
     net,
     gen,
     prev: prev.map(fromHex),
-    covers: covers.map(({ epoch, seq, hash, fork }) => [
-      fromHex(epoch),
-      seq,
-      fromHex(hash),
-      fork === undefined ? null : fromHex(fork),
-    ]),
+    covers: covers.map(frontierItemCbor),
     digest: fromHex(digest),
     count,
     bytes,
@@ -179,13 +173,13 @@ function prevOf(value: unknown): string[] {
   return prev;
 }
 
-/** The items of a frontier, ascending by epoch, each once. At 0 only a forked epoch stands, and there is no hash. */
+/** The items of a frontier, ascending by epoch, each once. */
 function coversOf(value: unknown): FrontierItem[] {
   if (!Array.isArray(value) || value.length === 0 || value.length > CHECKPOINT_LIMITS.covers)
     throw malformed('covers');
   let last = '';
   return value.map((item: unknown) => {
-    const cover = coverOf(item);
+    const cover = readCover(item);
     if (cover === undefined) throw malformed('covers');
     if (cover.epoch <= last) throw malformed('covers are not ascending');
     last = cover.epoch;
@@ -193,16 +187,9 @@ function coversOf(value: unknown): FrontierItem[] {
   });
 }
 
-/** A cover as it stands in a statement and in a chunk; undefined for anything else. */
-export function coverOf(item: unknown): FrontierItem | undefined {
-  if (!Array.isArray(item) || item.length !== 4) return undefined;
-  const epoch = bytesOf(item[0], 8);
-  const seq = integer(item[1], 0, LIMITS.feedEntries);
-  const isForked = item[3] !== null;
-  const hashed = bytesOf(item[2], seq === 0 ? 0 : 32);
-  const fork = isForked ? bytesOf(item[3], 32) : undefined;
-  if (epoch === undefined || seq === undefined || hashed === undefined) return undefined;
-  if (isForked ? fork === undefined : seq === 0) return undefined;
-  const base = { epoch: hex(epoch), seq, hash: hex(hashed) };
-  return fork === undefined ? base : { ...base, fork: hex(fork) };
+/** A cover as it stands in a statement and in a chunk: at 0 only a forked epoch, and no other without a hash. Undefined for anything else. */
+export function readCover(item: unknown): FrontierItem | undefined {
+  const cover = readFrontierItem(item);
+  if (cover === undefined) return undefined;
+  return (cover.seq === 0 ? cover.fork === undefined : cover.hash === '') ? undefined : cover;
 }

@@ -1,3 +1,6 @@
+import { fromHex, hex } from '../wire/bytes.ts';
+import { bytesOf, type Cbor, integer } from '../wire/cbor.ts';
+import { LIMITS } from '../wire/limits.ts';
 import { effectiveAfter, effectiveHead, type FeedState } from './feed.ts';
 
 /** One epoch as a frontier shows it. */
@@ -8,6 +11,29 @@ export interface FrontierItem {
   readonly hash: string;
   /** Id of the lowest known proof of equivocation, hex. */
   readonly fork?: string;
+}
+
+/** `[epoch, seq, hash, fork or null]`. */
+export function frontierItemCbor({ epoch, seq, hash, fork }: FrontierItem): Cbor[] {
+  return [fromHex(epoch), seq, fromHex(hash), fork === undefined ? null : fromHex(fork)];
+}
+
+/**
+ * Reads `[epoch, seq, hash, fork or null]`; undefined for anything else. Where nothing is held there is no hash; in a forked epoch,
+ * what is below the fork may not be held.
+ */
+export function readFrontierItem(item: unknown): FrontierItem | undefined {
+  if (!Array.isArray(item) || item.length !== 4) return undefined;
+  const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
+  const epoch = bytesOf(epochValue, 8);
+  const seq = integer(seqValue, 0, LIMITS.feedEntries);
+  const fork = forkValue === null ? null : bytesOf(forkValue, 32);
+  if (epoch === undefined || seq === undefined || fork === undefined) return undefined;
+  const none = seq === 0 || fork !== null ? bytesOf(hashValue, 0) : undefined;
+  const hash = none ?? (seq === 0 ? undefined : bytesOf(hashValue, 32));
+  if (hash === undefined) return undefined;
+  const base = { epoch: hex(epoch), seq, hash: hex(hash) };
+  return fork === null ? base : { ...base, fork: hex(fork) };
 }
 
 /**

@@ -1,8 +1,8 @@
 import { type Coverage, coverageList, OWN_COVERAGE, readCoverageList } from '../digest/coverage.ts';
 import { AgrinetError } from '../errors.ts';
-import type { FrontierItem } from '../feed/frontier.ts';
+import { type FrontierItem, frontierItemCbor, readFrontierItem } from '../feed/frontier.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
-import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
+import { type Cbor, decodeCbor, encodeCbor } from '../wire/cbor.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -61,13 +61,7 @@ export function encodePage(groups: readonly FrontierGroup[], knows: Coverage = O
 
 /** One group as encoded on a page. */
 export function encodeGroup({ author, channel, digest, items }: FrontierGroup): Cbor {
-  const encoded = items.map((i) => [
-    fromHex(i.epoch),
-    i.seq,
-    fromHex(i.hash),
-    i.fork === undefined ? null : fromHex(i.fork),
-  ]);
-  return [author, channel, fromHex(digest), encoded];
+  return [author, channel, fromHex(digest), items.map(frontierItemCbor)];
 }
 
 const ITEMS_PER_GROUP = 500;
@@ -100,22 +94,4 @@ function decodeItem(item: unknown): FrontierItem {
   const read = readFrontierItem(item);
   if (read === undefined) throw new AgrinetError('frontier-malformed', 'malformed frontier item');
   return read;
-}
-
-/**
- * Reads `[epoch, seq, hash, fork or null]`; undefined for anything else. Where nothing is held there is no hash; in a forked epoch,
- * what is below the fork may not be held.
- */
-export function readFrontierItem(item: unknown): FrontierItem | undefined {
-  if (!Array.isArray(item) || item.length !== 4) return undefined;
-  const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
-  const epoch = bytesOf(epochValue, 8);
-  const seq = integer(seqValue, 0, LIMITS.feedEntries);
-  const fork = forkValue === null ? null : bytesOf(forkValue, 32);
-  if (epoch === undefined || seq === undefined || fork === undefined) return undefined;
-  const none = seq === 0 || fork !== null ? bytesOf(hashValue, 0) : undefined;
-  const hash = none ?? (seq === 0 ? undefined : bytesOf(hashValue, 32));
-  if (hash === undefined) return undefined;
-  const base = { epoch: hex(epoch), seq, hash: hex(hash) };
-  return fork === null ? base : { ...base, fork: hex(fork) };
 }

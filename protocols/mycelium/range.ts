@@ -1,10 +1,10 @@
 import { AgrinetError } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
+import { frontierItemCbor, readFrontierItem } from '../feed/frontier.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
-import { readFrontierItem } from './frontier-page.ts';
 import type { FeedSource } from './ports.ts';
 import type { RangeItem } from './range-item.ts';
 
@@ -63,13 +63,7 @@ const REQUEST_ITEMS = RANGE_LIMITS.epochs * 5 + 32;
 const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed range request');
 
 export function encodeRangeRequest({ author, channel, have, within }: RangeRequest): Uint8Array {
-  const items = have.map((h) => [
-    fromHex(h.epoch),
-    h.seq,
-    fromHex(h.hash),
-    h.fork === undefined ? null : fromHex(h.fork),
-  ]);
-  const all = { author, channel, have: items };
+  const all = { author, channel, have: have.map(frontierItemCbor) };
   return encodeCbor(within === undefined ? all : { ...all, within: within.map(fromHex) });
 }
 
