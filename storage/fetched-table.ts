@@ -65,7 +65,7 @@ export class FetchedTable {
   }
 
   /** Drops all that is here of an author. */
-  async dropAll(author: PeerId): Promise<void> {
+  async dropAll(author: string): Promise<void> {
     await this.#drop(`${author}|`, undefined);
   }
 

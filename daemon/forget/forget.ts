@@ -11,6 +11,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import type { SearchIndex } from '../../storage/search/search-index.ts';
 import { compactForgotten, sweepAwaiting } from '../../storage/forgotten.ts';
+import { FetchedTable } from '../../storage/fetched-table.ts';
 import { purgeGone } from '../../storage/purge.ts';
 import type { LegacyTable } from '../../storage/legacy-table.ts';
 import type { Store } from '../../storage/store.ts';
@@ -165,6 +166,7 @@ export class Forget implements ForgetPort {
     await events.forget([`${author}.`]);
     await search.sweep([author]);
     await store.attachments.collect(self, cautious());
+    await new FetchedTable(db).dropAll(author);
     for (const peer of new Set(gaps.map((gap) => gap.author))) {
       await store.floors.clean(peer);
       await purgeGone(db, peer);

@@ -7,6 +7,8 @@ import { encodeFrontier } from '../support/frontier-pages.ts';
 import { encodeMessage } from '../../protocols/mycelium/message.ts';
 import { encodeRangeRequest } from '../../protocols/mycelium/range.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
+import { SNAPSHOT_LISTS } from '../../protocols/checkpoint/snapshot-list.ts';
+import { encodeSnapshotRequest } from '../../protocols/mycelium/snapshot-request.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { encodeCbor } from '../../protocols/wire/cbor.ts';
 import { FramedStream } from '../../protocols/wire/framed-stream.ts';
@@ -30,7 +32,7 @@ interface Attacker {
   connection: Connection | undefined;
 }
 
-const PROTOCOLS = ['frontier', 'range', 'announce', 'peers'] as const;
+const PROTOCOLS = ['frontier', 'range', 'announce', 'peers', 'snapshot'] as const;
 const ROUNDS = 4;
 /** A range frame: zstd of these items. */
 const packed = (items: Uint8Array): Uint8Array => concat([Uint8Array.of(1), zstdCompressSync(items)]);
@@ -227,6 +229,15 @@ function garbage(name: string, random: Random, one: Attacker | undefined): Uint8
     ],
     announce: () => [encodeMessage({ kind: 'announcement', announcement })],
     peers: () => [encodeCbor(32), encodeCbor(1e9)],
+    snapshot: () => {
+      const checkpoint = { author, checkpoint: random.hex(32), list: random.pick(SNAPSHOT_LISTS) };
+      const last = 0xffff_ffff;
+      return [
+        encodeSnapshotRequest({ kind: 'checkpoints', author }),
+        encodeSnapshotRequest({ kind: 'hashes', ...checkpoint }),
+        encodeSnapshotRequest({ kind: 'chunks', ...checkpoint, first: random.pick([0, last]), last }),
+      ];
+    },
     gossip: () => [
       encodeMessage({ kind: 'entry', bytes: gap.bytes }),
       encodeMessage({ kind: 'entry', bytes: secret.sign(priceOps(secret.pen, 'x', 1)).bytes }),

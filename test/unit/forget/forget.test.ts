@@ -9,6 +9,7 @@ import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { filesWith } from '../../support/files-with.ts';
 import { Hand, listingOps, priceOps, privateRecord, randomFrom, someIdentity } from '../../support/forge.ts';
 import { type Forgetter, openForgetter } from '../../support/forgetter.ts';
+import { FetchedTable } from '../../../storage/fetched-table.ts';
 import { fullKey } from '../../../storage/keyspace.ts';
 import { jsonWithChecksum } from '../../../storage/values.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -238,6 +239,19 @@ describe(`forgetting what a revoked node left (seed ${seed})`, () => {
     await node.close();
     expect(filesWith(path, `${MARK} gone`)).toEqual([]);
     expect(filesWith(path, `${MARK} kept`)).not.toEqual([]);
+  });
+
+  it('takes what was fetched of its snapshots, and leaves that of others', async () => {
+    const left = leave(3);
+    const { node } = await held(left);
+    ending.push(() => node.close());
+    const fetched = new FetchedTable(node.db);
+    const [gone, other] = [left.author.identity.peerId, left.other.identity.peerId];
+    for (const author of [gone, other])
+      await fetched.keepChunk({ author, checkpoint: '11'.repeat(32), list: 'records' }, 0, random.bytes(9));
+    node.status.set(gone, 'revoked');
+    await node.forget.run(gone, quiet);
+    expect(await fetched.authors()).toEqual([other]);
   });
 
   it('gives the disk its space back', async () => {
