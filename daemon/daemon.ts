@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { fullKey } from '../storage/keyspace.ts';
+import { exists, refuseNoFolder } from '../storage/folder.ts';
 import { refuseHalfRestored } from '../storage/restored.ts';
 import { openApiKey } from './api-key.ts';
 import { shutFolder } from './folder-modes.ts';
@@ -63,6 +63,7 @@ export async function startDaemon(
   onHangup: (look: () => void) => void = () => undefined,
 ): Promise<RunningDaemon> {
   await using starting = new AsyncDisposableStack();
+  await refuseNoFolder(settings.dataDir);
   await refuseHalfRestored(settings.dataDir);
   await refuseLostIdentity(settings.dataDir);
   await shutModes(settings.dataDir, logger);
@@ -114,17 +115,20 @@ function statusLine({ refusal, registry, host }: Pick<Node, 'refusal' | 'registr
 /** Private messages are in the database: what others could read is shut before it is opened. */
 async function shutModes(dataDir: string, logger: Logger): Promise<void> {
   const { open, left } = await shutFolder(dataDir, true);
+  const corrected = left.length === 0;
   if (open > 0)
     logger.warn(
       { open, left },
-      'files in DATA_DIR were readable by others; their permissions were corrected',
+      corrected
+        ? 'files in DATA_DIR were readable by others; their permissions were corrected'
+        : 'files in DATA_DIR are readable by others, and some of their permissions cannot be corrected',
     );
 }
 
 /** A database without its identity would continue under a new name, and its own records could never be changed again. */
 async function refuseLostIdentity(dataDir: string): Promise<void> {
-  const initialized = await stat(join(dataDir, 'initialized')).catch(() => undefined);
-  if (initialized !== undefined && (await readIdentity(dataDir)) === undefined) {
+  const initialized = await exists(join(dataDir, 'initialized'));
+  if (initialized && (await readIdentity(dataDir)) === undefined) {
     throw new AgrinetError(
       'identity-invalid',
       `${identityPath(dataDir)} is missing, but the database it belongs to exists; restore it from a backup`,

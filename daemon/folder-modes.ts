@@ -1,4 +1,4 @@
-import { chmod, lstat, opendir } from 'node:fs/promises';
+import { chmod, lstat, opendir, stat as followed } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Everything in DATA_DIR that is the node's; what else lies there is somebody else's matter. */
@@ -23,7 +23,7 @@ export interface OpenModes {
 
 /**
  * Looks at the modes of DATA_DIR, the database and what belongs to it; with `fix` takes from them whatever group and others may do. Links
- * are not followed. A process umask of 077 keeps new files shut; this is for what an older release, a copy or an operator has made.
+ * are not followed, but for DATA_DIR itself. A process umask of 077 keeps new files shut; this is for what an older release, a copy or an operator has made.
  */
 export async function shutFolder(dataDir: string, fix: boolean): Promise<OpenModes> {
   if (process.platform === 'win32') return { open: 0, left: [] };
@@ -31,7 +31,8 @@ export async function shutFolder(dataDir: string, fix: boolean): Promise<OpenMod
   const left: string[] = [];
 
   async function look(path: string, deep: boolean): Promise<void> {
-    const stat = await lstat(path).catch(() => undefined); // removed meanwhile
+    const isRoot = path === dataDir;
+    const stat = await (isRoot ? followed(path) : lstat(path)).catch(() => undefined); // removed meanwhile
     if (stat === undefined || stat.isSymbolicLink()) return;
     if ((stat.mode & OTHERS) !== 0) {
       open += 1;

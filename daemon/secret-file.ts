@@ -1,7 +1,9 @@
-import { link, mkdir, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { isUtf8 } from 'node:buffer';
+import { link, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ErrorCode } from '../protocols/error-codes.ts';
 import { AgrinetError, errorMessage, systemCode } from '../protocols/errors.ts';
+import { makeFolder } from '../storage/folder.ts';
 import { shellWord } from './setting-values.ts';
 
 /** Far above any key we write; a larger file is not one of ours. */
@@ -38,7 +40,10 @@ export async function readSecretFile(
     }
     if (size > most)
       throw new AgrinetError(code, `${path} is too large to be a key. Put your copy of it there.`);
-    return await file.readFile('utf8');
+    const bytes = await file.readFile();
+    if (!isUtf8(bytes))
+      throw new AgrinetError(code, `${path} is not text in UTF-8. Put your copy of it there.`);
+    return bytes.toString().replace(/^\uFEFF/, '');
   } finally {
     await file.close();
   }
@@ -72,7 +77,7 @@ async function placeSecretFile(
 ): Promise<void> {
   const folder = dirname(path);
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder);
     // A folder of its own (0700): nobody else uses its name, whatever other processes have left there.
     const apart = await mkdtemp(`${path}.tmp-`);
     try {
@@ -101,9 +106,13 @@ async function placeSecretFile(
 
 function folderError(path: string, cause: unknown): AgrinetError {
   if (systemCode(cause) === 'ENOSPC' || systemCode(cause) === 'EDQUOT') {
-    return new AgrinetError('disk-full', `No space left to write ${path}. Free some and start again.`, {
-      cause,
-    });
+    return new AgrinetError(
+      'disk-full',
+      `No space left to write ${path} (space, or inodes: df -h, df -i). Free some and start again.`,
+      {
+        cause,
+      },
+    );
   }
   const reason = systemCode(cause) ?? errorMessage(cause);
   const advice = 'Give this user read and write access to the folder, or set another DATA_DIR.';

@@ -40,7 +40,7 @@ export function withSecretFiles(env: Environment): Record<string, string | undef
   const folder = env['CREDENTIALS_DIRECTORY'] || undefined;
   for (const { env: name, aliases = [] } of secretSettings) {
     const sources: SecretFile[] = [];
-    const named = env[`${name}_FILE`] || undefined;
+    const named = env[`${name}_FILE`]?.trim() || undefined;
     if (named !== undefined) sources.push({ from: `${name}_FILE`, path: resolve(named) });
     for (const file of folder === undefined ? [] : [name, name.toLowerCase().replaceAll('_', '-')]) {
       const path = join(folder ?? '', file);

@@ -133,8 +133,8 @@ export const SETTINGS = {
   jwtSecret: {
     env: 'JWT_SECRET',
     section: 'HTTP',
-    schema: z.string().min(16).max(1024),
-    expects: 'a secret of 16 to 1024 characters',
+    schema: line(1024).min(16),
+    expects: 'a secret of 16 to 1024 characters on one line',
     example: '<a long random string>',
     help: 'Secret for HS256 bearer tokens. If unset, none are accepted.',
     secret: true,
@@ -263,8 +263,8 @@ export const SETTINGS = {
   federationWebhookSecret: {
     env: 'FEDERATION_WEBHOOK_SECRET',
     section: 'Jobs and events',
-    schema: z.string().min(16).max(1024),
-    expects: 'a secret of 16 to 1024 characters',
+    schema: line(1024).min(16),
+    expects: 'a secret of 16 to 1024 characters on one line',
     example: '<a long random string>',
     help: 'Secret for the HMAC signature of every webhook, including those for notices.',
     secret: true,

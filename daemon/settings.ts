@@ -66,8 +66,9 @@ export function loadSettings(env: Environment): Settings {
       values[name] = undefined;
       continue;
     }
-    if (raw.includes('\uFFFD')) {
-      problems.push(notUtf8(definition.env));
+    const artefact = raw === given ? artefactOf(definition.env, raw) : undefined;
+    if (artefact !== undefined) {
+      problems.push(artefact);
       continue;
     }
     const result = definition.schema.safeParse(raw);
@@ -84,10 +85,17 @@ export function loadSettings(env: Environment): Settings {
   return values as Settings; // each value came out of the schema its type is taken from
 }
 
-/** Letters were lost when it was read: what is left is another value than was meant, and a secret that can be guessed. */
-function notUtf8(setting: string): SettingProblem {
-  const line = `${setting}: the value is not UTF-8. Write it as UTF-8, or unset it.`;
-  return { setting, line, fix: `unset ${setting}` };
+/**
+ * What a file of settings leaves in a value that is not read as a shell or systemd would: letters that were lost, where what is left is
+ * another value and a secret that can be guessed; and quotes.
+ */
+function artefactOf(setting: string, raw: string): SettingProblem | undefined {
+  const fix = `unset ${setting}`;
+  if (raw.includes('\uFFFD'))
+    return { setting, line: `${setting}: the value is not UTF-8. Write it as UTF-8, or unset it.`, fix };
+  if (raw.length < 2 || !/^(["']).*\1$/s.test(raw)) return undefined;
+  const line = `${setting}: the value is in quotes, which would be part of it. Remove them, or unset it.`;
+  return { setting, line, fix };
 }
 
 /** Whether an example describes a value that only the operator knows. */

@@ -1,6 +1,7 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isoTime } from '../protocols/wire/iso-time.ts';
+import { exists, makeFolder, refuseNoFolder } from './folder.ts';
 import { openHead } from './head-file.ts';
 import type { HeadNote, Level, LevelHome, LevelOptions } from './level.ts';
 import { openLevel, repairLevel } from './open-level.ts';
@@ -21,7 +22,7 @@ export class LevelFolder implements LevelHome {
   }
 
   async look(): Promise<{ initialized: boolean; present: boolean }> {
-    await mkdir(this.#dataDir, { recursive: true });
+    await refuseNoFolder(this.#dataDir);
     await refuseHalfRestored(this.#dataDir);
     const initialized = await exists(this.#marker);
     return {
@@ -30,7 +31,8 @@ export class LevelFolder implements LevelHome {
     };
   }
 
-  open(options: LevelOptions): Promise<{ level: Level; repaired: boolean }> {
+  async open(options: LevelOptions): Promise<{ level: Level; repaired: boolean }> {
+    if (options.createIfMissing) await makeFolder(this.#dataDir);
     return openLevel(this.folder, options);
   }
 
@@ -54,13 +56,6 @@ export class LevelFolder implements LevelHome {
   async initialize(now: number): Promise<void> {
     await writeFile(this.#marker, `${isoTime(now)}\n`, { flag: 'wx' }).catch(ignoreExisting);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function ignoreExisting(error: unknown): void {

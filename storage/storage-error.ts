@@ -7,7 +7,7 @@ export function storageError(error: unknown): AgrinetError {
   if (/ENOSPC|No space left/i.test(text))
     return new AgrinetError(
       'disk-full',
-      'the disk is full; free some space, and the node resumes by itself',
+      'the disk is full (space, or inodes: df -h, df -i); free some, and the node resumes by itself',
       {
         cause: error,
       },
@@ -32,7 +32,9 @@ export function storageError(error: unknown): AgrinetError {
 /** The messages of an error and its causes, on one line. */
 export function causes(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
-  return `${systemCode(error)} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
+  const [code, message] = [systemCode(error), errorMessage(error)];
+  const named = message.includes(code) ? message : `${code} ${message}`;
+  return `${named}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
 }
 
 /**

@@ -75,6 +75,8 @@ export interface OfflineFacts {
   readonly openModes: OpenModes;
   readonly disk: {
     readonly freeBytes: number | undefined;
+    /** The folder to make where there is none: what DATA_DIR leads to, if it is a link. */
+    readonly missing: string;
     readonly samples: readonly DiskSample[];
   };
   readonly database: {

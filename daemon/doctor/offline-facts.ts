@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { keyPepperPath, requirePepper } from '../access/key-pepper.ts';
+import { danglingTarget } from '../../storage/folder.ts';
 import { apiKeyPath, readLocalApiKey } from '../api-key.ts';
 import { shutFolder } from '../folder-modes.ts';
 import { identityPath, readIdentity } from '../identity-file.ts';
@@ -46,6 +47,7 @@ export async function gatherOffline(sources: OfflineSources): Promise<OfflineFac
     openModes: await shutFolder(dataDir, false),
     disk: {
       freeBytes: folder === undefined ? undefined : await freeBytes(dataDir),
+      missing: (await danglingTarget(dataDir)) ?? dataDir,
       samples: running?.samples ?? [],
     },
     database: {

@@ -93,14 +93,15 @@ export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
 
 /** Free space, now and at the pace of the last day. */
 export function checkDisk({ disk, settings, database }: OfflineFacts): Finding[] {
-  const { freeBytes, samples } = disk;
+  const { freeBytes, samples, missing } = disk;
   const { dataDir, diskReserveMb } = settings;
   const reserve = diskReserveMb * MIB;
   const about = { subject: dataDir, values: { path: dataDir } };
   if (freeBytes === undefined)
     return [
       finding('folder-missing', {
-        ...about,
+        subject: dataDir,
+        values: { path: missing },
         message: `${dataDir} is missing or cannot be read, so the free space on its disk is unknown`,
       }),
     ];

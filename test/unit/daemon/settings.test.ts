@@ -13,6 +13,7 @@ import {
   strayNames,
 } from '../../../daemon/settings.ts';
 import { SETTINGS } from '../../../daemon/settings-table.ts';
+import { withSecretFiles } from '../../../daemon/secrets.ts';
 import { compileCache } from '../../support/compile-cache.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -258,6 +259,44 @@ test('agrinet with a wrong option or no daemon: one line, its exit code', () => 
   expect(status.stderr).toBe(
     'agrinet: No daemon answers at http://127.0.0.1:1. Start one with `agrinet start` or set BACKEND_URL.\n',
   );
+});
+
+describe('what a file of settings leaves in values where it is not read as a shell or systemd would', () => {
+  test('line ends, spaces and a byte order mark around them are no part of them', () => {
+    for (const around of ['\r', ' \r', '\t', '\u00a0', '\uFEFF'])
+      expect(loadSettings({ PORT: `5001${around}`, REGION: `${around}Rift Valley${around}` })).toMatchObject({
+        port: 5001,
+        region: 'Rift Valley',
+      });
+  });
+
+  test('quotes around one are refused: they would be part of a secret, a region or the name of a folder', () => {
+    for (const name of ['REGION', 'DATA_DIR', 'JWT_SECRET', 'API_KEY', 'PUBLIC_URL', 'BACKUP_PASSPHRASE'])
+      for (const quote of ['"', "'"]) {
+        const value = `${quote}a-secret-of-enough-letters${quote}`;
+        const { message } = failure({ [name]: `${value}\r` });
+        expect(message).toContain(`  ${name}: the value is in quotes, which would be part of it.`);
+        expect(message).not.toContain(value);
+      }
+    expect(loadSettings({ REGION: '"', JWT_SECRET: `it's "quoted" inside` })).toMatchObject({ region: '"' });
+  });
+
+  test('a secret on several lines is none, and the path of a secret file may end as a line does', () => {
+    expect(failure({ JWT_SECRET: 'a-secret-of-enough\nletters' }).message).toContain('on one line');
+    expect(failure({ FEDERATION_WEBHOOK_SECRET: 'a-secret-of\0-enough-letters' }).message).toContain(
+      'one line',
+    );
+    const dir = tempDir('secret-file');
+    try {
+      const file = join(dir.path, 'jwt');
+      writeFileSync(file, '\uFEFFa-secret-of-enough-letters \r\n', { mode: 0o600 });
+      const env = withSecretFiles({ JWT_SECRET_FILE: `${file}\r` });
+      expect(loadSettings(env).jwtSecret).toBe('a-secret-of-enough-letters');
+      expect(withSecretFiles({ JWT_SECRET_FILE: ' \r' })['JWT_SECRET']).toBeUndefined();
+    } finally {
+      dir.remove();
+    }
+  });
 });
 
 test('a setting, a secret file or an argument that is not UTF-8 is refused instead of being kept with its letters lost', () => {
