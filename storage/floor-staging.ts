@@ -1,7 +1,7 @@
 import { type ChunkItem, ChunkWriter } from '../protocols/checkpoint/chunk.ts';
 import { coverItem } from '../protocols/checkpoint/items.ts';
 import type { FrontierItem } from '../protocols/feed/frontier.ts';
-import type { Checkpoint } from '../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../protocols/feed/checkpoint.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { floorRow } from './floor-rows.ts';

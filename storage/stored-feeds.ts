@@ -17,7 +17,7 @@ import { fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { refKey } from './op-keys.ts';
 import { numberIn, placeKey, readPast, readWalked } from './past-rows.ts';
 import { verifyChecksum } from './values.ts';
-import { type Checkpoint, readCheckpoint } from '../protocols/checkpoint/statement.ts';
+import { type Checkpoint, readCheckpoint } from '../protocols/feed/checkpoint.ts';
 
 /** Records read from the disk in one go: each may be some 100 KB. */
 const RECORDS_AT_ONCE = 64;

@@ -1,6 +1,6 @@
 import type { AuthorCheckpoint, CheckpointOutcome, CheckpointsPort } from '../../api/ports/checkpoints.ts';
 import type { Effective } from '../../protocols/checkpoint/effective.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import { type Env, pause } from '../../protocols/env.ts';
 import { soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
 import type { Committed } from '../../protocols/ledger/types.ts';

@@ -3,7 +3,7 @@ import { floorItems } from '../../protocols/checkpoint/items.ts';
 import type { ReadItems } from '../../protocols/checkpoint/read-items.ts';
 import { SnapshotReader } from '../../protocols/checkpoint/snapshot-reader.ts';
 import type { SnapshotList } from '../../protocols/checkpoint/snapshot-list.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
 import type { FrontierItem } from '../../protocols/feed/frontier.ts';

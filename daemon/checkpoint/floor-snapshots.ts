@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { type Chunk, ChunkWriter, entryItem, rootOf } from '../../protocols/checkpoint/chunk.ts';
 import { evidenceEntry } from '../../protocols/checkpoint/snapshot.ts';
 import type { SnapshotList } from '../../protocols/checkpoint/snapshot-list.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import type { Env } from '../../protocols/env.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
 import { soleTurn, type Turn } from '../../protocols/ledger/turn.ts';

@@ -3,7 +3,7 @@ import {
   type Effective,
   effectiveCheckpoint,
 } from '../../protocols/checkpoint/effective.ts';
-import { CHECKPOINT_LIMITS, type Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import { CHECKPOINT_LIMITS, type Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import type { Turn } from '../../protocols/ledger/turn.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Store } from '../../storage/store.ts';

@@ -7,7 +7,7 @@ import {
   type CheckpointStatement,
   readCheckpoint,
   signCheckpoint,
-} from '../../protocols/checkpoint/statement.ts';
+} from '../../protocols/feed/checkpoint.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { FeedState } from '../../protocols/feed/feed.ts';
 import { type FrontierItem, frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';

@@ -1,6 +1,6 @@
 import { type Chunk, chunkOf, decodeChunk, rootOf } from '../../protocols/checkpoint/chunk.ts';
 import { listRoot, SNAPSHOT_LISTS, type SnapshotList } from '../../protocols/checkpoint/snapshot-list.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import type { Env } from '../../protocols/env.ts';
 import { isSendersFault } from '../../protocols/error-codes.ts';
 import { AgrinetError } from '../../protocols/errors.ts';

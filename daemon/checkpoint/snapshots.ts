@@ -1,5 +1,5 @@
 import { effectiveCheckpoint } from '../../protocols/checkpoint/effective.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { type FailureParts, peerFailed } from '../../protocols/mycelium/pull-event.ts';

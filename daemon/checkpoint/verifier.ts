@@ -3,7 +3,7 @@ import { expandCovers } from '../../protocols/checkpoint/covers.ts';
 import { checkUndoubted } from '../../protocols/checkpoint/doubt.ts';
 import { incomplete, makeSnapshot, type SnapshotHow } from '../../protocols/checkpoint/make-snapshot.ts';
 import type { SnapshotSums } from '../../protocols/checkpoint/snapshot.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type FrontierItem, isWhole } from '../../protocols/feed/frontier.ts';
 import type { Turn } from '../../protocols/ledger/turn.ts';

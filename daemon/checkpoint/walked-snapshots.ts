@@ -3,7 +3,7 @@ import { expandCovers } from '../../protocols/checkpoint/covers.ts';
 import { makeSnapshot, type MadeSnapshot } from '../../protocols/checkpoint/make-snapshot.ts';
 import type { OnChunk } from '../../protocols/checkpoint/snapshot.ts';
 import { listRoot, SNAPSHOT_LISTS, type SnapshotList } from '../../protocols/checkpoint/snapshot-list.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { soleTurn } from '../../protocols/ledger/turn.ts';

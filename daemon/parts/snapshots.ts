@@ -1,5 +1,5 @@
 import type { SnapshotsPort } from '../../api/ports/checkpoints.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import { Lazy } from '../../protocols/lazy.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { type FailureParts, peerFailed } from '../../protocols/mycelium/pull-event.ts';

@@ -2,7 +2,7 @@ import { AgrinetError } from '../errors.ts';
 import { decodeEntry } from '../feed/entry.ts';
 import { concat, fromHex, hex, sha256 } from '../wire/bytes.ts';
 import { bytesOf, type Cbor, decodeCbor, encodeCbor } from '../wire/cbor.ts';
-import { CHECKPOINT_LIMITS } from './statement.ts';
+import { CHECKPOINT_LIMITS } from '../feed/checkpoint.ts';
 
 /** An item of a chunk: its bytes; undefined where it was erased and stands as its hash. */
 export interface ChunkItem {

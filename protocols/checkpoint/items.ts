@@ -5,7 +5,7 @@ import type { DocumentFloor, Floor, FloorValue } from '../open-dialog/floor.ts';
 import type { Cbor } from '../wire/cbor.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { type ChunkItem, plainItem } from './chunk.ts';
-import { CHECKPOINT_LIMITS } from './statement.ts';
+import { CHECKPOINT_LIMITS } from '../feed/checkpoint.ts';
 
 /** The first element of each kind of item; `ENTRY_ITEM` is one more. */
 export const ITEM = { cover: 0, document: 1, more: 2, fact: 3, ended: 4 } as const;

@@ -15,7 +15,7 @@ import { EvidencePlaces } from './evidence-places.ts';
 import { hasItems, isEvidence } from './floor.ts';
 import { floorItems } from './items.ts';
 import { type OnChunk, SnapshotBuilder, type SnapshotSums } from './snapshot.ts';
-import type { Checkpoint } from './statement.ts';
+import type { Checkpoint } from '../feed/checkpoint.ts';
 
 /** What a snapshot is made from. */
 export interface SnapshotStore extends LedgerStore {

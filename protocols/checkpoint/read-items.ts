@@ -11,7 +11,7 @@ import type { PeerId } from '../wire/identity.ts';
 import { type ChunkItem, malformed } from './chunk.ts';
 import { floorOrder, isEvidence } from './floor.ts';
 import { ENDED, floorItems, ITEM } from './items.ts';
-import { readCover } from './statement.ts';
+import { readCover } from '../feed/checkpoint.ts';
 
 /** An item that stands as its hash: of a record after this one, or of the first. */
 export interface ErasedItem {

@@ -1,4 +1,4 @@
-import type { CheckpointStatement } from './statement.ts';
+import type { CheckpointStatement } from '../feed/checkpoint.ts';
 
 /** The lists of a snapshot, by their number on the wire: covers and records, and the entries that stay as evidence. Each has its own root. */
 export const SNAPSHOT_LISTS = ['records', 'evidence'] as const;

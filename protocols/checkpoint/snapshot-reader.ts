@@ -10,7 +10,7 @@ import { type Chunk, type ChunkItem, malformed } from './chunk.ts';
 import { isEvidence } from './floor.ts';
 import { OwnerSums } from './owner-sums.ts';
 import { ItemReader, type ReadItems } from './read-items.ts';
-import { type Checkpoint, CHECKPOINTS } from './statement.ts';
+import { type Checkpoint, CHECKPOINTS } from '../feed/checkpoint.ts';
 
 /**
  * Checks what whoever sends an evidence item could have changed: its hash is that of the header alone. Throws what `decodeEntry` throws,

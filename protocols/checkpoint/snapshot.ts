@@ -7,7 +7,7 @@ import { floorOrder, hasItems } from './floor.ts';
 import { coverItem, floorItems } from './items.ts';
 import { OwnerSums } from './owner-sums.ts';
 import type { SnapshotList } from './snapshot-list.ts';
-import type { CheckpointStatement } from './statement.ts';
+import type { CheckpointStatement } from '../feed/checkpoint.ts';
 
 /** What a statement says of a snapshot. */
 export type SnapshotSums = Pick<CheckpointStatement, 'digest' | 'count' | 'bytes' | 'chunks' | 'evidence'>;

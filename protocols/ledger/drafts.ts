@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { CHECKPOINTS } from '../checkpoint/statement.ts';
+import { CHECKPOINTS } from '../feed/checkpoint.ts';
 import { type ErasureStatement, signErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
 import { type FieldOp, opIdOf, type Scalar, sealChange } from '../open-dialog/change.ts';

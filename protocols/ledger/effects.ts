@@ -1,5 +1,5 @@
 import type { Entry } from '../feed/entry.ts';
-import type { Checkpoint } from '../checkpoint/statement.ts';
+import type { Checkpoint } from '../feed/checkpoint.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import { feedId } from '../feed/feed.ts';
 import { APPLIED, applyFast } from '../open-dialog/fast-path.ts';

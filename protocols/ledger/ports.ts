@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../checkpoint/statement.ts';
+import type { Checkpoint } from '../feed/checkpoint.ts';
 import type { HlcTime } from '../feed/clock.ts';
 import type { Entry } from '../feed/entry.ts';
 import type { Erasure } from '../feed/erasure.ts';

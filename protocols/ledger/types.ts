@@ -3,7 +3,7 @@ import type { Env } from '../env.ts';
 import type { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import type { Clock } from '../feed/clock.ts';
-import type { Checkpoint } from '../checkpoint/statement.ts';
+import type { Checkpoint } from '../feed/checkpoint.ts';
 import type { Entry } from '../feed/entry.ts';
 import type { FeedState } from '../feed/feed.ts';
 import type { Gap } from '../feed/gap.ts';

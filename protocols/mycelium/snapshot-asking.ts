@@ -1,7 +1,7 @@
 import { type Chunk, decodeChunk } from '../checkpoint/chunk.ts';
 import { listRoot, mostChunks, type SnapshotList } from '../checkpoint/snapshot-list.ts';
 import { checkEvidence } from '../checkpoint/snapshot-reader.ts';
-import { type Checkpoint, verifyCheckpoint } from '../checkpoint/statement.ts';
+import { type Checkpoint, verifyCheckpoint } from '../feed/checkpoint.ts';
 import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { isSendersFault } from '../error-codes.ts';

@@ -6,7 +6,7 @@ import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire
 import type { PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { type Change, decodeChange, type Scalar } from './change.ts';
-import { type Checkpoint, checkpointOf, CHECKPOINTS } from '../checkpoint/statement.ts';
+import { type Checkpoint, checkpointOf, CHECKPOINTS } from '../feed/checkpoint.ts';
 import { type Erasure, erasureOf } from '../feed/erasure.ts';
 import { decodeOp, type Op } from '../feed/op.ts';
 import { genesisOf } from './genesis.ts';

@@ -27,7 +27,7 @@ import { decodeRangeFrame, FRAME_LIMITS } from '../../protocols/mycelium/range-f
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { CHUNK_BYTES, decodeChunk, ENTRY_ITEM } from '../../protocols/checkpoint/chunk.ts';
 import { checkEvidence, SnapshotReader } from '../../protocols/checkpoint/snapshot-reader.ts';
-import { verifyCheckpoint } from '../../protocols/checkpoint/statement.ts';
+import { verifyCheckpoint } from '../../protocols/feed/checkpoint.ts';
 import { atOnce } from '../../protocols/ledger/turn.ts';
 import { askChunks } from '../../protocols/mycelium/snapshot-asking.ts';
 import {

@@ -2,7 +2,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FetchedTable } from '../../storage/fetched-table.ts';
 import { decodeChunk } from '../../protocols/checkpoint/chunk.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import { pause } from '../../protocols/env.ts';
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
 import { decodeSnapshotRequest, type SnapshotRequest } from '../../protocols/mycelium/snapshot-request.ts';

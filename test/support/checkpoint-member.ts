@@ -3,7 +3,7 @@ import type { CheckpointOutcome } from '../../api/ports/checkpoints.ts';
 import { Checkpoints, type CheckpointsParts } from '../../daemon/checkpoint/checkpoints.ts';
 import { CHECKPOINT_TIMES } from '../../daemon/checkpoint/limits.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import { draftEdit, draftErasure, draftFact, draftTombstone } from '../../protocols/ledger/drafts.ts';
 import { erasureStatements } from '../../protocols/ledger/erasure-request.ts';
 import type { Merger } from '../../protocols/open-dialog/merger.ts';

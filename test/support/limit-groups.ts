@@ -21,7 +21,7 @@ import { METRICS_LIMITS } from '../../daemon/metrics/metrics-table.ts';
 import { ANSWER_LIMITS } from '../../daemon/sms/answer-codes.ts';
 import { SMS_LIMITS } from '../../daemon/sms/limits.ts';
 import { WAITING_LIMITS } from '../../daemon/notices/waiting-steps.ts';
-import { CHECKPOINT_LIMITS } from '../../protocols/checkpoint/statement.ts';
+import { CHECKPOINT_LIMITS } from '../../protocols/feed/checkpoint.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
 import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
@@ -83,7 +83,7 @@ export const HTTP_LIMITS = {
 /** What other nodes meet; `protocols/README.md` shows these. */
 export const WIRE_LIMITS = {
   'protocols/wire/limits.ts': ['Entries, ops, documents', LIMITS],
-  'protocols/checkpoint/statement.ts': ['Checkpoints', CHECKPOINT_LIMITS],
+  'protocols/feed/checkpoint.ts': ['Checkpoints', CHECKPOINT_LIMITS],
   'protocols/mycelium/frontier-exchange.ts': ['Frontier exchange', FRONTIER_LIMITS],
   'protocols/mycelium/frontier-sequence.ts': ['Frontiers over HTTP', FRONTIER_SEQUENCE_LIMITS],
   'protocols/mycelium/range.ts': ['Range', RANGE_LIMITS],

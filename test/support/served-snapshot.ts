@@ -6,7 +6,7 @@ import {
   type CheckpointStatement,
   readCheckpoint,
   signCheckpoint,
-} from '../../protocols/checkpoint/statement.ts';
+} from '../../protocols/feed/checkpoint.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { atOnce } from '../../protocols/ledger/turn.ts';

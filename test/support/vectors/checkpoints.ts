@@ -9,7 +9,7 @@ import {
   type CheckpointStatement,
   verifyCheckpoint,
   signCheckpoint,
-} from '../../../protocols/checkpoint/statement.ts';
+} from '../../../protocols/feed/checkpoint.ts';
 import { type Entry, signEntry } from '../../../protocols/feed/entry.ts';
 import type { FeedState } from '../../../protocols/feed/feed.ts';
 import type { FrontierItem } from '../../../protocols/feed/frontier.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
-import { signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
+import { signCheckpoint } from '../../../protocols/feed/checkpoint.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftCheckpoint } from '../../../protocols/ledger/drafts.ts';

@@ -6,7 +6,7 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { type Chunk, decodeChunk, rootOf } from '../../../protocols/checkpoint/chunk.ts';
 import { SnapshotBuilder } from '../../../protocols/checkpoint/snapshot.ts';
 import { listRoot, SNAPSHOT_LISTS, type SnapshotList } from '../../../protocols/checkpoint/snapshot-list.ts';
-import type { Checkpoint } from '../../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../../protocols/feed/checkpoint.ts';
 import { atOnce } from '../../../protocols/ledger/turn.ts';
 import type { SnapshotSource } from '../../../protocols/mycelium/snapshot-answer.ts';
 import { floorItems } from '../../../protocols/checkpoint/items.ts';

@@ -12,7 +12,7 @@ import {
   type CheckpointStatement,
   verifyCheckpoint,
   signCheckpoint,
-} from '../../../protocols/checkpoint/statement.ts';
+} from '../../../protocols/feed/checkpoint.ts';
 import type { Floor, FloorValue } from '../../../protocols/open-dialog/floor.ts';
 import { decodeCbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';

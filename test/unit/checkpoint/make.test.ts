@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readCheckpoint, signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
+import { readCheckpoint, signCheckpoint } from '../../../protocols/feed/checkpoint.ts';
 import { draftCheckpoint } from '../../../protocols/ledger/drafts.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import {

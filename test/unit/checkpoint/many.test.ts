@@ -8,7 +8,7 @@ import {
   type CheckpointStatement,
   readCheckpoint,
   signCheckpoint,
-} from '../../../protocols/checkpoint/statement.ts';
+} from '../../../protocols/feed/checkpoint.ts';
 import { soleTurn } from '../../../protocols/ledger/turn.ts';
 import { checkpointKey } from '../../../storage/commit-rows.ts';
 import { Database } from '../../../storage/database.ts';

@@ -1,7 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import type { Checkpoint } from '../../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../../protocols/feed/checkpoint.ts';
 import { encodeSnapshotRequest } from '../../../protocols/mycelium/snapshot-request.ts';
 import { readSnapshotSequence } from '../../../protocols/mycelium/snapshot-sequence.ts';
 import { base64url } from '../../../protocols/wire/bytes.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
-import { type CheckpointStatement, signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
+import { type CheckpointStatement, signCheckpoint } from '../../../protocols/feed/checkpoint.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftCheckpoint, draftFact } from '../../../protocols/ledger/drafts.ts';

@@ -17,7 +17,7 @@ import { WIRE_CASES } from './wire-cases.ts';
  */
 const CASES: AllCases = {
   'protocols/wire/limits.ts': WIRE_CASES,
-  'protocols/checkpoint/statement.ts': CHECKPOINT_CASES,
+  'protocols/feed/checkpoint.ts': CHECKPOINT_CASES,
   ...EXCHANGE_CASES,
   ...HTTP_CASES,
   ...ATTACHMENT_CASES,

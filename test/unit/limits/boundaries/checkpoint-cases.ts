@@ -3,7 +3,7 @@ import type { CasesOf } from './case.ts';
 const TEST = 'test/unit/checkpoint/limits.test.ts';
 
 /** What a checkpoint and its chunks may hold. */
-export const CHECKPOINT_CASES: CasesOf<'protocols/checkpoint/statement.ts'> = {
+export const CHECKPOINT_CASES: CasesOf<'protocols/feed/checkpoint.ts'> = {
   statementBytes: { shownBy: [TEST, 'a statement of so many bytes, and of one more'] },
   covers: { shownBy: [TEST, 'as many covers as there may be, and one more'] },
   prev: { shownBy: [TEST, 'as many of prev as there may be, and one more'] },

@@ -1,6 +1,6 @@
 import { AgrinetError } from '../errors.ts';
-import { type FrontierItem, frontierItemCbor, readFrontierItem } from '../feed/frontier.ts';
-import type { Op } from '../feed/op.ts';
+import { type FrontierItem, frontierItemCbor, readFrontierItem } from './frontier.ts';
+import type { Op } from './op.ts';
 import { fromHex, hex, sha256Hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import { type EnvelopeType, verifyEnvelope, readEnvelope, signEnvelope } from '../wire/envelope.ts';
