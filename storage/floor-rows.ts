@@ -1,4 +1,5 @@
 import { type ChunkItem, decodeItems, encodeItems, erasedItem } from '../protocols/checkpoint/chunk.ts';
+import { ITEM } from '../protocols/checkpoint/items.ts';
 import { ItemReader } from '../protocols/checkpoint/read-items.ts';
 import type { Floor } from '../protocols/open-dialog/floor.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
@@ -45,9 +46,11 @@ function floorsOf(full: string, owner: PeerId, items: readonly ChunkItem[]): rea
   }
 }
 
-/** The row without what it says; undefined where nothing is left to be taken out. */
+/** The row without what it says; undefined where nothing is left to be taken out. That a record has ended has to stay. */
 export function erasedFloorRow(full: string, stored: Uint8Array): Uint8Array | undefined {
   const items = itemsIn(full, stored);
+  // The first element of the list that an item is.
+  if (items[0]?.bytes?.[1] === ITEM.ended) return undefined;
   return items.every(({ bytes }) => bytes === undefined) ? undefined : floorRow(full, items.map(erasedItem));
 }
 

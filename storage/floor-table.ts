@@ -174,6 +174,13 @@ export class FloorTable {
     return floor && (arrived === undefined ? floor : { ...floor, arrived });
   }
 
+  /** Whether a record has a floor that has lost its values to an erasure. */
+  async isErased(key: RecordKey): Promise<boolean> {
+    const { now } = this.mark(parseRecordKey(key)?.owner ?? ('' as PeerId));
+    if (now === undefined || (await this.floor(key)) !== undefined) return false;
+    return (await this.#db.level.get(floorKey(key, now.slot))) !== undefined;
+  }
+
   /** Keys of records that an owner has or that have a floor by any checkpoint that is stored, behind one, in the order of floors. */
   async keys(owner: PeerId, behind: RecordKey | undefined, limit: number): Promise<RecordKey[]> {
     const { now, next } = this.mark(owner);

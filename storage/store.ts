@@ -196,7 +196,7 @@ export class Store extends StoredFeeds implements LedgerStore {
     ops: BatchOp[],
     turn: Turn,
   ): Promise<ReturnType<FloorTable['stepped']> | undefined> {
-    const ended = records.flatMap(({ key, after }) => (after.erased === true ? [key] : []));
+    const ended = [...records, ...restated].flatMap(({ key, after }) => (after.erased === true ? [key] : []));
     await this.floors.erase([...unfloored, ...ended], erased, ops);
     for (const change of restated) {
       ops.push(this.changes.restated(change));
@@ -263,6 +263,10 @@ export class Store extends StoredFeeds implements LedgerStore {
 
   coverOf(...what: Parameters<LedgerStore['coverOf']>): number {
     return this.floors.coverOf(...what);
+  }
+
+  isFloorErased(key: RecordKey): Promise<boolean> {
+    return this.floors.isErased(key);
   }
 
   floorsToCome(owner: PeerId): FloorsToCome | undefined {

@@ -109,7 +109,9 @@ export class Checkpoints implements CheckpointsPort {
     if (this.#stopping.signal.aborted) return;
     if (this.#parts.takesEffect === true) await this.#takeAllEffect();
     if (await this.#isDue()) await this.#inBackground((how) => this.#makeDue(how));
-    for (const author of this.#parts.followed())
+    // What takes effect is verified with that, upon what it is upon.
+    const verified = this.#parts.takesEffect === true ? [] : this.#parts.followed();
+    for (const author of verified)
       await this.#inBackground((how) => this.#verify(author, how)).catch((error: unknown) =>
         // Whatever is wrong with what is held of one author, it is not with that of the others.
         this.#parts.log('a checkpoint could not be verified', { author, err: error }),
@@ -121,10 +123,7 @@ export class Checkpoints implements CheckpointsPort {
   }
 
   make(onProgress: HowMade['onProgress']): Promise<CheckpointOutcome> {
-    return this.#atOnce(async (how) => {
-      if (this.#parts.takesEffect === true) await this.#takeEffect(this.#parts.identity.peerId, how);
-      return this.#noted(await this.#maker.make({ ...how, onProgress }));
-    });
+    return this.#atOnce((how) => this.#made({ ...how, onProgress }));
   }
 
   async status(): ReturnType<CheckpointsPort['status']> {
@@ -163,7 +162,7 @@ export class Checkpoints implements CheckpointsPort {
 
   async #makeDue(how: HowWorked): Promise<void> {
     try {
-      this.#noted(await this.#maker.make({ ...how, onProgress: () => undefined }));
+      await this.#made({ ...how, onProgress: () => undefined });
     } catch (error) {
       if (!isExpected(error)) throw error;
       this.#parts.log('no checkpoint was made', { code: error.code, why: error.message });
@@ -177,6 +176,15 @@ export class Checkpoints implements CheckpointsPort {
       this.#parts.onEvent({ node: this.#parts.identity.peerId, id, gen: figures?.gen ?? 0, outcome: 'made' });
       this.#parts.log('checkpoint made', { id: outcome.id, ...outcome.figures });
     }
+    return outcome;
+  }
+
+  /** Where they take effect this one does at once: what is erased later cannot be covered any more. */
+  async #made(how: HowMade): Promise<CheckpointOutcome> {
+    const { identity, takesEffect } = this.#parts;
+    if (takesEffect === true) await this.#takeEffect(identity.peerId, how);
+    const outcome = this.#noted(await this.#maker.make(how));
+    if (takesEffect === true && outcome.outcome === 'made') await this.#takeEffect(identity.peerId, how);
     return outcome;
   }
 
@@ -197,8 +205,9 @@ export class Checkpoints implements CheckpointsPort {
     const stamp = (of: PeerId): unknown => this.#changes.get(of) ?? 0;
     const waitsForUpgrade = (of: PeerId): Promise<boolean> => this.#waitsForUpgrade(of);
     const taken = await takeEffect({ net, store, db, ledger, stamp, waitsForUpgrade, joins }, author, how);
-    if (taken.ids.length > 0 || taken.why !== undefined)
-      log('checkpoints taking effect', { author, ...taken });
+    const { outcome, ids, why, checkpoint } = taken;
+    if (ids.length > 0 || why !== undefined) log('checkpoints taking effect', { author, outcome, ids, why });
+    if (checkpoint !== undefined && outcome === 'differs') this.#tell(checkpoint, 'false');
     return taken;
   }
 

@@ -1,5 +1,7 @@
 import { expandCovers } from '../../protocols/checkpoint/covers.ts';
+import { checkUndoubted } from '../../protocols/checkpoint/doubt.ts';
 import { incomplete, makeSnapshot } from '../../protocols/checkpoint/make-snapshot.ts';
+import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
 import { nextCheckpoint } from '../../protocols/checkpoint/succession.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type FrontierItem, isWhole } from '../../protocols/feed/frontier.ts';
@@ -31,6 +33,8 @@ export interface TakenEffect {
   /** Those that took effect. */
   readonly ids: readonly string[];
   readonly why?: string;
+  /** The one that differs. */
+  readonly checkpoint?: Checkpoint;
 }
 
 /**
@@ -62,8 +66,11 @@ export async function takeEffect(
     }
     if (next.kind !== 'next') return { outcome: ids.length > 0 ? 'done' : next.kind, ids };
     try {
-      const why = await staged(parts, author, next.checkpoint.at, how);
-      if (why !== undefined) return { outcome: 'differs', ids, why };
+      const { at } = next.checkpoint;
+      const why = await staged(parts, author, at, how);
+      const checkpoint = why === undefined ? undefined : await store.checkpointAt(author, at);
+      if (why !== undefined)
+        return { outcome: 'differs', ids, why, ...(checkpoint === undefined ? {} : { checkpoint }) };
     } catch (error) {
       if (!(error instanceof AgrinetError) || !UNDECIDED.has(error.code)) throw error;
       return { outcome: 'incomplete', ids, why: error.message };
@@ -108,6 +115,8 @@ async function staged(
     );
     if (why !== undefined) {
       await staging.drop();
+      // A view that honestly differs tells nothing of it.
+      await checkUndoubted(store, author, covers, how);
       return why;
     }
     // What was read before may say what has been erased since.

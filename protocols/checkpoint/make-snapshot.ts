@@ -21,6 +21,8 @@ import type { Checkpoint } from '../feed/checkpoint.ts';
 export interface SnapshotStore extends LedgerStore {
   /** Keys of an owner's records in a collection that stand behind a local id, in order. */
   recordKeys(collection: string, owner: PeerId, behind: string, limit: number): Promise<RecordKey[]>;
+  /** Whether a record has a floor that has lost its values to an erasure. */
+  isFloorErased(key: RecordKey): Promise<boolean>;
   checkpoints(author: PeerId): AsyncIterable<{
     readonly epoch: string;
     readonly seq: number;
@@ -132,6 +134,10 @@ class SnapshotMaker {
     const { key } = state;
     const isWhole = await this.#covered.isWhole(key);
     const floor = await this.#covered.floor(state, isWhole);
+    const isErased = typeof floor === 'object' && floor.kind === 'ended' && floor.erased;
+    // What stands below it is not known any more, whichever ops the erasure has named.
+    if (!isErased && (await this.#store.isFloorErased(key)))
+      throw incomplete('a record that it covers has been erased since');
     if (floor === TOO_MANY_HEADS)
       throw refused(
         key,

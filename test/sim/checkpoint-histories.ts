@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { effectiveCheckpoint } from '../../protocols/checkpoint/effective.ts';
 import { expandCovers } from '../../protocols/checkpoint/covers.ts';
 import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
 import { draftEdit, draftFact, draftTombstone, type Patch } from '../../protocols/ledger/drafts.ts';
@@ -10,8 +11,12 @@ import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
 import { withValues } from '../../protocols/open-dialog/values.ts';
 import { recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
-import { openMember, type Member } from '../support/checkpoint-member.ts';
+import { erase, heldOf, type Member, openMember } from '../support/checkpoint-member.ts';
 import { rebuildDamaged } from '../../daemon/rebuild.ts';
+import { itemsIn } from '../../storage/floor-rows.ts';
+import { FloorStaging } from '../../storage/floor-staging.ts';
+import { slotStart } from '../../storage/floor-table.ts';
+import { innerKey, range } from '../../storage/keyspace.ts';
 import { pull } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -36,6 +41,11 @@ export interface HistoryFigures {
   pending: number;
   conflicts: number;
   comparisons: number;
+  erasures: number;
+  /** Nodes that took what is stored at another. */
+  filled: number;
+  /** Nobody could tell what the last checkpoint covers. */
+  untold: number;
   reasons: Record<string, number>;
 }
 
@@ -49,12 +59,21 @@ export const noFigures = (): HistoryFigures => ({
   pending: 0,
   conflicts: 0,
   comparisons: 0,
+  erasures: 0,
+  filled: 0,
+  untold: 0,
   reasons: {},
 });
 
 const owner = nodeOf(1);
 const FIELDS = ['title', 'unit', 'commodity', 'notes'];
-const EXPECTED = new Set(['checkpoint-refused', 'checkpoint-incomplete', 'record-ended', 'record-merging']);
+const EXPECTED = new Set([
+  'erasure-malformed',
+  'checkpoint-refused',
+  'checkpoint-incomplete',
+  'record-ended',
+  'record-merging',
+]);
 
 class History {
   readonly #random: () => number;
@@ -65,7 +84,10 @@ class History {
   readonly #writers: Member[] = [];
   readonly #all: Member[] = [];
 
-  constructor(seed: number, merger: Merger, figures: HistoryFigures) {
+  readonly #erases: boolean;
+
+  constructor(seed: number, merger: Merger, figures: HistoryFigures, erases: boolean) {
+    this.#erases = erases;
     this.#random = seededRandom(seed);
     this.#merger = merger;
     this.#figures = figures;
@@ -133,7 +155,12 @@ class History {
     const key = recordKey('listings', owner.peerId, `l${this.#int(4)}`);
     const roll = this.#random();
     try {
-      if (roll < 0.05) await node.ledger.write({ keys: [key], draft: () => [draftTombstone(key, 'public')] });
+      if (this.#erases && roll > 0.93) {
+        if ((await node.store.recordOps(key)).length === 0) return;
+        await erase(node, `l${key.slice(-1)}`);
+        this.#figures.erasures++;
+      } else if (roll < 0.05)
+        await node.ledger.write({ keys: [key], draft: () => [draftTombstone(key, 'public')] });
       else if (roll < 0.15) await this.#price(node);
       else await node.ledger.write({ keys: [key], draft: (pen, read) => [this.#edit(pen, key, read(key))] });
       this.#figures.edits++;
@@ -198,10 +225,39 @@ class History {
     }
     await this.#meet();
     for (const node of this.#all) await this.#take(node);
+    if (this.#erases && !(await this.#fill())) return [];
     const observer = this.#all.at(-1) ?? first;
     const { outcome } = await observer.checkpoints().takeEffect(owner.peerId);
     this.#figures.histories++;
     return outcome === 'contested' ? [] : this.#compare(first);
+  }
+
+  /** Whoever cannot tell, because of erasures, takes what is stored at who could: as it takes the chunks of a peer. */
+  async #fill(): Promise<boolean> {
+    const held = await Promise.all(this.#all.map((node) => heldOf(node, owner.peerId)));
+    const effective = effectiveCheckpoint(held.flat());
+    if (effective === undefined || effective.contested) return true;
+    const { checkpoint } = effective;
+    const isThere = ({ store }: Member): boolean => store.floors.mark(owner.peerId).now?.id === checkpoint.id;
+    const source = this.#all.find(isThere);
+    const now = source?.store.floors.mark(owner.peerId).now;
+    if (source === undefined || now === undefined) {
+      this.#figures.untold++;
+      return false;
+    }
+    for (const node of this.#all) {
+      if (isThere(node)) continue;
+      const staging = await FloorStaging.begin(node.db, node.store.floors, checkpoint, now.covers);
+      const start = slotStart('r', owner.peerId, now.slot);
+      for await (const [full, value] of source.db.level.iterator(range('floors', start))) {
+        const [collection = '', id = ''] = innerKey(full).slice(start.length).split('\0');
+        await staging.add(recordKey(collection, owner.peerId, id), itemsIn(full, value));
+      }
+      if (!(await staging.end())) throw new Error('what is stored of a checkpoint is not what it says');
+      await node.ledger.raise(owner.peerId);
+      this.#figures.filled++;
+    }
+    return true;
   }
 
   async #meet(): Promise<void> {
@@ -226,8 +282,13 @@ class History {
       for (const [key, state] of expected) {
         const [held] = await node.store.records([key]);
         this.#figures.comparisons++;
-        if (!isDeepStrictEqual(shown(held), shown(state)))
-          faults.push(`${key}: ${JSON.stringify(shown(held))} is not ${JSON.stringify(shown(state))}`);
+        const [same] = await first.store.records([key]);
+        // What was erased of a record the model cannot tell the times of.
+        const [a, b] = [held, state].map((each) => shown(each, this.#erases));
+        if (!isDeepStrictEqual(a, b)) faults.push(`${key}: ${JSON.stringify(a)} is not ${JSON.stringify(b)}`);
+        const [c, d] = [held, same].map((each) => shown(each, false));
+        if (!isDeepStrictEqual(c, d))
+          faults.push(`${key}: ${JSON.stringify(c)}, elsewhere ${JSON.stringify(d)}`);
       }
     }
     for (const state of expected.values()) {
@@ -287,14 +348,13 @@ function stateUpon(
 }
 
 /** What must be equal wherever the same is held. */
-function shown(state: RecordState | undefined): unknown {
+function shown(state: RecordState | undefined, isTimeless: boolean): unknown {
   if (state === undefined) return undefined;
-  const { heads, view, fieldOps, conflicts, seqs, maxOp, created, updated, tombstone, exists, pending, ops } =
-    state;
-  const plain = { heads, view, fieldOps, conflicts, seqs, maxOp, created, updated, tombstone, exists };
-  return JSON.parse(
-    JSON.stringify({ ...plain, pending, ops, floored: state.floored ?? null }, sorted),
-  ) as unknown;
+  const { heads, view, fieldOps, conflicts, seqs, maxOp, tombstone, exists, pending, ops, erased } = state;
+  const times = isTimeless ? [] : [state.created, state.updated];
+  const end = { tombstone, erased: erased ?? false, exists, floored: state.floored ?? null };
+  const plain = { heads, view, fieldOps, conflicts, seqs, maxOp, pending, ops, times, ...end };
+  return JSON.parse(JSON.stringify(plain, sorted)) as unknown;
 }
 
 function sorted(_: string, value: unknown): unknown {
@@ -307,6 +367,11 @@ function isExpected(error: unknown): boolean {
 }
 
 /** One history; what was wrong. */
-export function checkpointHistory(seed: number, merger: Merger, figures: HistoryFigures): Promise<string[]> {
-  return new History(seed, merger, figures).run();
+export function checkpointHistory(
+  seed: number,
+  merger: Merger,
+  figures: HistoryFigures,
+  erases: boolean,
+): Promise<string[]> {
+  return new History(seed, merger, figures, erases).run();
 }

@@ -115,7 +115,7 @@ it('takes effect without anybody noticing: digests, lists and the order of chang
   // The next one is upon it, for whoever takes one after the other.
   expect(await made(author.checkpoints(0, { takesEffect: true }))).toMatchObject({ figures: { gen: 2 } });
   for (const node of [other, never]) await pull(author, node, [author.self]);
-  expect((await taken(author)).ids.length).toBe(1);
+  expect((await taken(author)).outcome).toBe('none');
   expect((await taken(other, author.self)).ids.length).toBe(1);
   expect((await taken(never, author.self)).ids.length).toBe(2);
   for (const node of [other, never]) expect(await wrongOf(node)).toEqual([]);
@@ -196,6 +196,31 @@ it('an erasure takes the values out of the floor in the same batch, and the chun
     expect((await node.store.records([key]))[0]).toMatchObject({ erased: true, view: {} });
     expect(node.digestOf(author.self)).toBe(author.digestOf(author.self));
   }
+});
+
+it('that a record was erased stays in its floor, whatever is erased of it later; a checkpoint that covers what an erasure has ended without naming it is not called false', async () => {
+  const author = await member(nodeOf(1));
+  const copy = await member(nodeOf(1));
+  const other = await member(nodeOf(2), [author.identity]);
+  await trade(author, 5);
+  await pull(author, copy, [author.self]);
+  await made(author.checkpoints());
+  await pull(author, other, [author.self]);
+  for (const node of [author, other]) expect((await taken(node, author.self)).outcome).toBe('done');
+  // Of this change the copy does not know, and its erasure does not name it.
+  await edit(author, 'l4', { price: 9 });
+  await made(author.checkpoints(0, { takesEffect: true }));
+  await erase(copy, 'l4');
+  await pull(author, other, [author.self]);
+  await pull(copy, other, [author.self]);
+  const key = recordKey('listings', author.self, 'l4');
+  expect((await other.store.records([key]))[0]).toMatchObject({ erased: true, exists: false });
+  expect(await taken(other, author.self)).toMatchObject({ outcome: 'incomplete', ids: [] });
+  await pull(copy, author, [author.self]);
+  expect(await made(author.checkpoints(0, { takesEffect: true }))).toMatchObject({ outcome: 'made' });
+  expect(await author.store.floor(key)).toMatchObject({ kind: 'ended', erased: true });
+  await erase(author, 'l4').catch(() => undefined); // there may be nothing left to name
+  expect(await author.store.floor(key)).toMatchObject({ kind: 'ended', erased: true });
 });
 
 async function rebuilt(node: LedgerNode): Promise<Problem[]> {
