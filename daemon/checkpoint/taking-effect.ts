@@ -1,7 +1,7 @@
 import { expandCovers } from '../../protocols/checkpoint/covers.ts';
 import { checkUndoubted } from '../../protocols/checkpoint/doubt.ts';
 import { incomplete, makeSnapshot } from '../../protocols/checkpoint/make-snapshot.ts';
-import type { Checkpoint } from '../../protocols/checkpoint/statement.ts';
+import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import { nextCheckpoint } from '../../protocols/checkpoint/succession.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type FrontierItem, isWhole } from '../../protocols/feed/frontier.ts';
