@@ -1,35 +1,28 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createHttpServer } from '../../daemon/http-server.ts';
-import { systemEnv } from '../../daemon/system-env.ts';
 import { exitCodeFor } from '../../daemon/exit-codes.ts';
 import { agrinetHere } from '../support/cli.ts';
 import { compileCache } from '../support/compile-cache.ts';
 import { startNode, TEST_KEY, type TestNode } from '../support/in-process-node.ts';
+import { type Served, serveNode } from '../support/served-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 /** What the command line says by its exit code, as a shell script sees it. A node in this process answers. */
 const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
 const dir = tempDir('cli-output');
 let node: TestNode;
-let server: ReturnType<typeof createHttpServer>['server'];
-let url: string;
+let served: Served;
 
 beforeAll(async () => {
   node = await startNode(join(dir.path, 'data'));
-  ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`; // it listens on TCP
+  served = await serveNode(node);
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  server.close();
+  served.close();
   await node.stop();
   dir.remove();
 });
@@ -38,7 +31,7 @@ afterAll(async () => {
 async function bash(line: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const script = `agrinet() { "${process.execPath}" "${BIN}" "$@"; }; cd "${dir.path}"; ${line}`;
   const child = spawn('bash', ['-c', script], {
-    env: { PATH: process.env['PATH'] ?? '', ...compileCache(), BACKEND_URL: url, API_KEY: TEST_KEY },
+    env: { PATH: process.env['PATH'] ?? '', ...compileCache(), BACKEND_URL: served.url, API_KEY: TEST_KEY },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 60_000, // a bound: what hangs is to fail
     killSignal: 'SIGKILL',

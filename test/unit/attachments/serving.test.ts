@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createHttpServer } from '../../../daemon/http-server.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { sha256Hex } from '../../../protocols/wire/bytes.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { befriend, startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
+import { type Served, serveNode } from '../../support/served-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -24,8 +23,7 @@ describe('attachments as they are served', () => {
   const dirs = [tempDir('serving-a'), tempDir('serving-b')];
   let a: TestNode;
   let b: TestNode;
-  let server: ReturnType<typeof createHttpServer>['server'];
-  let url = '';
+  let served: Served;
   const ends: (() => unknown)[] = [];
 
   beforeAll(async () => {
@@ -34,14 +32,10 @@ describe('attachments as they are served', () => {
     b = await startNode(dirs[1]?.path ?? '', { RATE_LIMIT: 'off', PUBLIC_READS: 'off' });
     ends.unshift(() => b.stop());
     await befriend(a, b);
-    ({ server } = createHttpServer({ env: systemEnv, fetch: a.app.fetch }));
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`; // it listens on TCP
+    served = await serveNode(a);
   });
   afterAll(async () => {
-    server.closeAllConnections();
-    server.close();
+    served.close();
     for (const end of ends) await end();
     for (const dir of dirs) dir.remove();
   });
@@ -150,7 +144,7 @@ describe('attachments as they are served', () => {
   it('HEAD is GET without the bytes, and If-None-Match is answered without them', async () => {
     const { sha256 } = await upload(PNG);
     const path = urlOf(await list([{ sha256, name: 'a.png' }]));
-    const [get, head] = [await fetch(url + path), await fetch(url + path, { method: 'HEAD' })];
+    const [get, head] = [await fetch(served.url + path), await fetch(served.url + path, { method: 'HEAD' })];
     expect((await get.arrayBuffer()).byteLength).toBe(PNG.length);
     expect([head.status, (await head.arrayBuffer()).byteLength]).toEqual([200, 0]);
     for (const name of [
@@ -166,12 +160,14 @@ describe('attachments as they are served', () => {
       [`W/"${sha256}", "x"`, 304],
       ['"x"', 200],
     ] as const)
-      expect((await fetch(url + path, { headers: { 'if-none-match': tag } })).status, tag).toBe(status);
+      expect((await fetch(served.url + path, { headers: { 'if-none-match': tag } })).status, tag).toBe(
+        status,
+      );
     // Who may not see it is told nothing by a tag.
     const gone = path.replace(sha256, '0'.repeat(64));
-    expect((await fetch(url + gone, { headers: { 'if-none-match': `"${'0'.repeat(64)}"` } })).status).toBe(
-      404,
-    );
+    expect(
+      (await fetch(served.url + gone, { headers: { 'if-none-match': `"${'0'.repeat(64)}"` } })).status,
+    ).toBe(404);
   });
 
   it('what takes a key is in no cache that is shared', async () => {
@@ -212,7 +208,7 @@ describe('attachments as they are served', () => {
     const before = await a.node.db.level.keys(range('attachments')).all();
     const part = randomBytes(300_000);
     for (const head of ['content-length: 600000', 'transfer-encoding: chunked']) {
-      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      const socket = connect(served.port, '127.0.0.1');
       socket.write(
         `POST /attachments HTTP/1.1\r\nHost: localhost\r\nx-api-key: ${TEST_KEY}\r\n${head}\r\n\r\n`,
       );

@@ -1,37 +1,31 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { INFLATE_LIMITS } from '../../../api/limits/body-encoding.ts';
 import { BODY_LIMITS } from '../../../api/limits/body.ts';
-import { createHttpServer } from '../../../daemon/http-server.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
+import { type Served, serveNode } from '../../support/served-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 /** How load balancers, proxies and old scripts really ask: over the socket of the real server, with the routes of a real node. */
 const dir = tempDir('clients');
 let node: TestNode;
-let server: ReturnType<typeof createHttpServer>['server'];
-let port: number;
+let served: Served;
 
 beforeAll(async () => {
   node = await startNode(dir.path);
-  ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  ({ port } = server.address() as AddressInfo); // it listens on TCP
+  served = await serveNode(node);
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  server.close();
+  served.close();
   await node.stop();
   dir.remove();
 });
 
 /** Sends bytes on a connection of its own; all that comes back. */
 async function raw(text: string): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect(served.port, '127.0.0.1');
   let answer = '';
   socket.setEncoding('latin1').on('data', (chunk: string) => (answer += chunk));
   socket.write(text);
@@ -70,7 +64,7 @@ describe('health checks', () => {
 describe('a body with a content-encoding', () => {
   const listing = { type: 'offer', status: 'active', title: 'Maize', quantity: 1, unit: 'kg' };
   const send = (path: string, body: Uint8Array, encoding: string, type = 'application/json') =>
-    fetch(`http://127.0.0.1:${port}${path}`, {
+    fetch(`${served.url}${path}`, {
       method: 'POST',
       headers: { 'x-api-key': TEST_KEY, 'content-type': type, 'content-encoding': encoding },
       body: new Uint8Array(body),

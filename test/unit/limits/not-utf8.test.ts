@@ -1,33 +1,27 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createHttpServer } from '../../../daemon/http-server.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
+import { type Served, serveNode } from '../../support/served-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 /** Text in another encoding is kept nowhere, and never signed, with its letters lost: whichever way it comes in. */
 const dir = tempDir('not-utf8');
 let node: TestNode;
-let server: ReturnType<typeof createHttpServer>['server'];
-let port: number;
+let served: Served;
 beforeAll(async () => {
   node = await startNode(dir.path);
-  ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  ({ port } = server.address() as AddressInfo); // it listens on TCP
+  served = await serveNode(node);
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  server.close();
+  served.close();
   await node.stop();
   dir.remove();
 });
 
 const latin1 = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(text, 'latin1'));
 const send = (path: string, type: string, body: Uint8Array<ArrayBuffer>): Promise<Response> =>
-  fetch(`http://127.0.0.1:${port}${path}`, {
+  fetch(`${served.url}${path}`, {
     method: 'POST',
     headers: { 'x-api-key': TEST_KEY, 'content-type': type },
     body,
@@ -141,7 +135,7 @@ describe('forms', () => {
 
 describe('a request target', () => {
   async function asked(target: string): Promise<{ status: number; body: string }> {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(served.port, '127.0.0.1');
     let answer = '';
     socket.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk));
     socket.write(latin1(`GET ${target} HTTP/1.0\r\n\r\n`));

@@ -1,9 +1,8 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import type { Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { createHttpServer } from '../../../daemon/http-server.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { bareHost } from '../../support/bare-host.ts';
 import type { Host } from '../../../daemon/libp2p-host.ts';
@@ -21,6 +20,7 @@ import { FramedStream } from '../../../protocols/wire/framed-stream.ts';
 import type * as steadyModule from '../../../protocols/wire/steady.ts';
 import { Hand, listingOps, NET, randomFrom, someIdentity } from '../../support/forge.ts';
 import { registerHere, startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
+import { type Served, serveNode } from '../../support/served-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -46,29 +46,24 @@ const random = randomFrom(31);
 const dir = tempDir('trickle');
 const hosts: Host[] = [];
 let node: TestNode;
-let server: ReturnType<typeof createHttpServer>['server'];
-let port: number;
+let served: Served;
 beforeAll(async () => {
   node = await startNode(dir.path, { RATE_LIMIT: 'off' }, undefined, { env });
-  ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  ({ port } = server.address() as AddressInfo); // it listens on TCP
+  served = await serveNode(node);
 });
 afterEach(() => {
   haste = 1;
 });
 afterAll(async () => {
   for (const host of hosts) await host.stop();
-  server.closeAllConnections();
-  server.close();
+  served.close();
   await node.stop();
   dir.remove();
 });
 
 /** Sends a chunk of one byte at a time, for as long as it is let; what came back when the connection was closed, and after how many bytes. */
 async function trickle(path: string, type: string, body: string): Promise<{ answer: string; sent: number }> {
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect(served.port, '127.0.0.1');
   let [answer, sent] = ['', 0];
   socket.setEncoding('latin1').on('data', (chunk: string) => (answer += chunk));
   socket.on('error', () => undefined); // cut off while it still sends

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import type { Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import { createHttpServer } from '../../../../daemon/http-server.ts';
 import { systemEnv } from '../../../../daemon/system-env.ts';
 import { createHost, type Host } from '../../../../daemon/libp2p-host.ts';
 import { createLogger } from '../../../../daemon/logger.ts';
@@ -15,6 +14,7 @@ import { FramedStream } from '../../../../protocols/wire/framed-stream.ts';
 import type { Identity } from '../../../../protocols/wire/identity.ts';
 import { Hand, NET, type Random, randomFrom, someIdentity } from '../../../support/forge.ts';
 import { registerHere, startNode, TEST_KEY, type TestNode } from '../../../support/in-process-node.ts';
+import { serveNode } from '../../../support/served-node.ts';
 import { tempDir } from '../../../support/temp-dir.ts';
 
 /** A stream that is open, with nothing sent on it yet. */
@@ -59,14 +59,10 @@ export class Bench {
   static async start(): Promise<Bench> {
     const dir = tempDir('boundaries');
     const node = await startNode(dir.path, { RATE_LIMIT: 'off' });
-    const { server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    const served = await serveNode(node);
     const { peer, host } = await peerOf(node, randomFrom(12));
-    const { port } = server.address() as AddressInfo; // it listens on TCP
-    return new Bench(node, port, host, peer, async () => {
-      server.closeAllConnections();
-      server.close();
+    return new Bench(node, served.port, host, peer, async () => {
+      served.close();
       await node.stop();
       dir.remove();
     });
