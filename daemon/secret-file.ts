@@ -3,7 +3,6 @@ import { link, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs/promis
 import { dirname, join } from 'node:path';
 import type { ErrorCode } from '../protocols/error-codes.ts';
 import { AgrinetError, errorMessage, systemCode } from '../protocols/errors.ts';
-import { makeFolder } from '../storage/folder.ts';
 import { shellWord } from './setting-values.ts';
 
 /** Far above any key we write; a larger file is not one of ours. */
@@ -77,6 +76,8 @@ async function placeSecretFile(
 ): Promise<void> {
   const folder = dirname(path);
   try {
+    // Commands that only read a key load none of it.
+    const { makeFolder } = await import('../storage/folder.ts');
     await makeFolder(folder);
     // A folder of its own (0700): nobody else uses its name, whatever other processes have left there.
     const apart = await mkdtemp(`${path}.tmp-`);
