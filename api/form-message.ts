@@ -11,6 +11,9 @@ import { bodyBytes } from './raw-body.ts';
 const FORM_BYTES = ATTACHMENT_LIMITS.attachmentBytes + 64 * 1024;
 const IS_FORM = /^multipart\/form-data\b/i;
 
+/** Parts of one form: a message has six fields and a file. The parser takes them all at once. */
+const MOST_PARTS = 32;
+
 /** Whether a body is a form with parts. */
 export function isForm(c: Context): boolean {
   return IS_FORM.test(c.req.header('content-type') ?? '');
@@ -20,6 +23,8 @@ export function isForm(c: Context): boolean {
 export async function formOf(c: Context, env: Pick<Env, 'after' | 'monotonic'>): Promise<FormData> {
   const bytes = await bodyBytes(c, env, FORM_BYTES);
   const headers = { 'content-type': c.req.header('content-type') ?? '' };
+  if (hasManyParts(bytes, headers['content-type']))
+    throw new AgrinetError('body-malformed', `a form may have at most ${MOST_PARTS} parts`);
   const parsed = async (body: Uint8Array): Promise<FormData> =>
     new Response(Buffer.from(body), { headers }).formData();
   try {
@@ -32,6 +37,16 @@ export async function formOf(c: Context, env: Pick<Env, 'after' | 'monotonic'>):
     throw new AgrinetError('body-malformed', 'the body is not a valid multipart/form-data', { cause: error });
   }
   throw new AgrinetError('body-malformed', 'the texts of the form are not UTF-8; send them as UTF-8');
+}
+
+function hasManyParts(bytes: Uint8Array, type: string): boolean {
+  const [, quoted, plain] = /boundary=(?:"([^"]+)"|([^\s;]+))/i.exec(type) ?? [];
+  const boundary = `--${quoted ?? plain ?? ''}`;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  let parts = 0;
+  for (let at = text.indexOf(boundary); at !== -1; at = text.indexOf(boundary, at + boundary.length))
+    if (++parts > MOST_PARTS + 1) return true; // one more ends them
+  return false;
 }
 
 /** Its texts and the names of its files. */

@@ -3,7 +3,9 @@ import { readLines } from '../protocols/market/lines.ts';
 import type { Saved } from '../protocols/market/catalogue.ts';
 import type { TurnEnv } from '../protocols/cpu-slice.ts';
 import { CpuTurn } from '../protocols/wire/cpu-turn.ts';
+import { isDeeper } from '../protocols/wire/json-depth.ts';
 import { errorAnswer } from './errors.ts';
+import { BODY_LIMITS } from './limits/body.ts';
 
 /** The outcome so far for the rows of one request. */
 export interface RowTotals {
@@ -38,8 +40,11 @@ export async function takeRows(
     totals.refusedCount++;
     if (totals.refused.length < LISTED) totals.refused.push({ line, error });
   };
+  const { maxDepth } = BODY_LIMITS;
   async function one(line: number, text: string): Promise<void> {
     try {
+      if (isDeeper(text, maxDepth))
+        throw new AgrinetError('body-too-deep', `the line is nested more than ${maxDepth} levels deep`);
       const { created, changed } = await write(jsonObject(text));
       if (created) totals.created++;
       else if (changed) totals.changed++;

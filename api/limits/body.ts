@@ -3,7 +3,7 @@ import { createMiddleware } from 'hono/factory';
 import { allowOthers, type Env, type Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { ApiEnv } from '../access.ts';
-import { isDeeper } from '../../protocols/wire/json-depth.ts';
+import { excessOf } from '../../protocols/wire/json-depth.ts';
 
 export interface BodyLimits {
   /** The largest body that is read as a whole, in bytes: a listing with long texts is far smaller. */
@@ -12,6 +12,8 @@ export interface BodyLimits {
   readonly messageBytes: number;
   /** How deeply arrays and objects may be nested: nothing here needs more, and the code that walks them is recursive. */
   readonly maxDepth: number;
+  /** Values in one JSON body: none of ours has a tenth of it, and parsing and checking cost by their number, not by their bytes. */
+  readonly maxValues: number;
   /** How long the whole body may take to arrive, in milliseconds. A streamed body has the server's idle limit instead. */
   readonly timeoutMs: number;
 }
@@ -20,6 +22,7 @@ export const BODY_LIMITS: BodyLimits = {
   maxBytes: 256 * 1024,
   messageBytes: 1536 * 1024,
   maxDepth: 32,
+  maxValues: 10_000,
   timeoutMs: 30_000,
 };
 
@@ -52,7 +55,7 @@ export function bodyLimits(env: Pick<Env, 'after'>, limits: BodyLimits = BODY_LI
 }
 
 async function readText(c: Context, env: Pick<Env, 'after'>, limits: BodyLimits): Promise<string> {
-  const { maxBytes, maxDepth, timeoutMs } = limits;
+  const { maxBytes, maxDepth, maxValues, timeoutMs } = limits;
   let timer: Timer | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = allowOthers(env, timeoutMs, () => {
@@ -64,8 +67,11 @@ async function readText(c: Context, env: Pick<Env, 'after'>, limits: BodyLimits)
   });
   try {
     const text = await Promise.race([whole(c, maxBytes), late]);
-    if (isDeeper(text, maxDepth))
+    const excess = excessOf(text, { depth: maxDepth, values: maxValues });
+    if (excess === 'depth')
       throw new AgrinetError('body-too-deep', `the body is nested more than ${maxDepth} levels deep`);
+    if (excess === 'values')
+      throw new AgrinetError('body-too-large', `the body has more than ${maxValues} values`);
     return text;
   } finally {
     timer?.cancel();

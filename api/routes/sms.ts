@@ -3,6 +3,9 @@ import type { SmsPort } from '../ports/sms.ts';
 import { isDecodable } from '../query.ts';
 import { media, rawForm, route, router } from '../route.ts';
 
+/** Of one message: Twilio sends some twenty, and three for each picture. Whoever posts is known only after all were put in order. */
+const MOST_PARAMETERS = 256;
+
 const incoming = route('open', {
   operationId: 'receiveSms',
   method: 'post',
@@ -26,6 +29,8 @@ export function smsRoutes({ sms }: { readonly sms: SmsPort }) {
   return router().openapi(incoming, async (c) => {
     const { pathname, search } = new URL(c.req.url);
     const text = await c.req.text();
+    if (text.split('&', MOST_PARAMETERS + 1).length > MOST_PARAMETERS)
+      throw new AgrinetError('body-malformed', `the form has more than ${MOST_PARAMETERS} parameters`);
     if (!isDecodable(text)) throw new AgrinetError('body-malformed', 'the form is not percent-encoded UTF-8');
     const form = new URLSearchParams(text);
     const signature = c.req.header('x-twilio-signature') ?? '';

@@ -10,10 +10,12 @@ export function isSignedByTwilio(
   form: URLSearchParams,
   signature: string,
 ): boolean {
-  const names = [...new Set(form.keys())].toSorted(byCodeUnits);
-  const said = names
-    .map((name) =>
-      [...new Set(form.getAll(name))]
+  const values = new Map<string, Set<string>>();
+  for (const [name, value] of form) values.set(name, (values.get(name) ?? new Set()).add(value));
+  const said = [...values]
+    .toSorted(([a], [b]) => byCodeUnits(a, b))
+    .map(([name, of]) =>
+      [...of]
         .toSorted(byCodeUnits)
         .map((value) => name + value)
         .join(''),

@@ -1,12 +1,23 @@
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
+const COMMA = 0x2c;
+
 /**
  * Whether arrays and objects of a JSON text are nested deeper than `max`. One pass that parses nothing: a second JSON.parse would
  * cost writes per second. Invalid JSON is refused by the parser afterwards.
  */
 export function isDeeper(text: string, max: number): boolean {
+  return excessOf(text, { depth: max, values: Infinity }) === 'depth';
+}
+
+/** The bound that a JSON text exceeds: of its depth, or of the values in it. The same one pass. */
+export function excessOf(
+  text: string,
+  most: { readonly depth: number; readonly values: number },
+): 'depth' | 'values' | undefined {
   let depth = 0;
+  let values = 1;
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case QUOTE:
@@ -14,7 +25,11 @@ export function isDeeper(text: string, max: number): boolean {
         break;
       case 0x5b: // [
       case 0x7b: // {
-        if (++depth > max) return true;
+        if (++depth > most.depth) return 'depth';
+        if (++values > most.values) return 'values';
+        break;
+      case COMMA:
+        if (++values > most.values) return 'values';
         break;
       case 0x5d: // ]
       case 0x7d: // }
@@ -23,7 +38,7 @@ export function isDeeper(text: string, max: number): boolean {
       default:
     }
   }
-  return false;
+  return undefined;
 }
 
 /** Where the string that begins at `start` ends; the end of the text when it does not. */

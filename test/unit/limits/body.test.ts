@@ -7,7 +7,7 @@ import { json, jsonInput, route, router } from '../../../api/route.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { bareApp, codeOf, principal } from './app.ts';
 
-const limits = { maxBytes: 1024, messageBytes: 2048, maxDepth: 4, timeoutMs: 200 };
+const limits = { maxBytes: 1024, messageBytes: 2048, maxDepth: 4, maxValues: 50, timeoutMs: 200 };
 
 /** An app with one validated route for keys that may write. */
 function appOf(given = limits) {
@@ -123,6 +123,15 @@ describe('bodyLimits', () => {
     const answer = await post(body, {}, appOf({ ...limits, timeoutMs: 20 }));
     expect(await codeOf(answer)).toBe('body-slow');
     expect(answer.headers.get('connection')).toBe('close');
+  });
+
+  it('bounds the number of values, those in texts aside', async () => {
+    // The text, its object, and its array with so many.
+    const of = (count: number): string => `{"a":[${Array.from({ length: count }, () => '1').join(',')}]}`;
+    expect((await post(of(48))).status).toBe(200);
+    expect(await codeOf(await post(of(49)))).toBe('body-too-large');
+    expect((await post(JSON.stringify({ a: '[,'.repeat(100) }))).status).toBe(200);
+    expect(await codeOf(await post(`[${'{},'.repeat(30)}{}]`))).toBe('body-too-large');
   });
 
   it('bounds the depth', async () => {

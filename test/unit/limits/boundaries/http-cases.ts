@@ -31,6 +31,11 @@ function deepJson(depth: number): string {
   return `{"type":"offer","title":"Maize","images":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`;
 }
 
+/** A listing of so many values, itself and its fields included: more pictures than it may have. */
+function manyJson(values: number): string {
+  return `{"type":"offer","title":"Maize","images":[${'1,'.repeat(values - 5)}1]}`;
+}
+
 /** Peer ids, one after another, and commas up to so many characters. */
 function rootsOf(bench: Bench, characters: number): string {
   const one = `${bench.peer.peerId},`;
@@ -87,6 +92,11 @@ export const HTTP_CASES = {
       over: 'HTTP',
       send: (bench, n) => bench.ask('POST', '/listings', deepJson(n)),
       gives: ['201', '201', '400 body-too-deep'],
+    },
+    maxValues: {
+      over: 'HTTP',
+      send: (bench, n) => bench.ask('POST', '/listings', manyJson(n)),
+      gives: ['400 fields-invalid', '400 fields-invalid', '413 body-too-large'],
     },
     timeoutMs: { shownBy: ['test/unit/limits/body.test.ts', 'waits for a body only so long'] },
   },
