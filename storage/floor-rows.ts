@@ -3,6 +3,7 @@ import { ITEM } from '../protocols/checkpoint/items.ts';
 import { ItemReader } from '../protocols/checkpoint/read-items.ts';
 import type { Floor } from '../protocols/open-dialog/floor.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
+import { decodeCbor } from '../protocols/wire/cbor.ts';
 import { parseRecordKey, type RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { innerKey, range } from './keyspace.ts';
@@ -44,6 +45,12 @@ function floorsOf(full: string, owner: PeerId, items: readonly ChunkItem[]): rea
   } catch (error) {
     throw valueDamaged(full, error);
   }
+}
+
+/** Whether a row has lost what it said; the items are not looked at. Throws `value-damaged`. */
+export function isErasedRow(full: string, stored: Uint8Array): boolean {
+  const list = decodeCbor(verifyChecksum(full, stored));
+  return Array.isArray(list) && Array.isArray(list[0]);
 }
 
 /** The row without what it says; undefined where nothing is left to be taken out. That a record has ended has to stay. */

@@ -177,8 +177,10 @@ export class FloorTable {
   /** Whether a record has a floor that has lost its values to an erasure. */
   async isErased(key: RecordKey): Promise<boolean> {
     const { now } = this.mark(parseRecordKey(key)?.owner ?? ('' as PeerId));
-    if (now === undefined || (await this.floor(key)) !== undefined) return false;
-    return (await this.#db.level.get(floorKey(key, now.slot))) !== undefined;
+    if (now === undefined) return false;
+    const full = floorKey(key, now.slot);
+    const value = await this.#db.level.get(full);
+    return value !== undefined && (await floorRows()).isErasedRow(full, value);
   }
 
   /** Keys of records that an owner has or that have a floor by any checkpoint that is stored, behind one, in the order of floors. */
