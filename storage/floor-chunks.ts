@@ -1,11 +1,12 @@
 import { type ChunkItem, chunkOf } from '../protocols/checkpoint/chunk.ts';
 import { coverItem } from '../protocols/checkpoint/items.ts';
+import { fromHex } from '../protocols/wire/bytes.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import { recordKey, type RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { itemsIn } from './floor-rows.ts';
 import type { ChunkRow } from './floor-staging.ts';
-import { chunkKey, evidenceKey, floorKey, slotStart, type StoredFloors } from './floor-table.ts';
+import { chunkKey, erasedKey, evidenceKey, floorKey, slotStart, type StoredFloors } from './floor-table.ts';
 import { range } from './keyspace.ts';
 import { chunks, type Level } from './level.ts';
 import { verifiedJson } from './values.ts';
@@ -87,21 +88,60 @@ export class FloorChunks {
 
   /** All items from the place where a chunk begins, each with its own. */
   async *#itemsFrom({ record, item }: Omit<ChunkRow, 'hash'>): AsyncGenerator<PlacedItem, undefined> {
+    for await (const each of this.#records(record)) {
+      const { key, items } = each;
+      for (const [at, chunkItem] of items.entries())
+        if (key !== record || at >= item) yield { record: key, item: at, chunkItem };
+    }
+    return undefined;
+  }
+
+  /** Records from one on, the first of all being the covers: their items, and the erased ones behind them. */
+  async *#records(from: RecordKey | ''): AsyncGenerator<ItemsOfRecord> {
     const { slot, covers } = this.#floors;
-    if (record === '')
-      for (const [at, cover] of covers.entries())
-        if (at >= item) yield { record, item: at, chunkItem: coverItem(cover) };
+    const erased = this.#erased(from);
+    let { value: next } = await erased.next();
+    const behind = async (key: RecordKey | ''): Promise<readonly ChunkItem[]> => {
+      if (next?.key !== key) return [];
+      const { items } = next;
+      ({ value: next } = await erased.next());
+      return items;
+    };
+    if (from === '') yield { key: '', items: [...covers.map(coverItem), ...(await behind(''))] };
     const { gte, lt } = range('floors', slotStart('r', this.#owner, slot));
-    const rows = this.#level.iterator({ gte: record === '' ? gte : floorKey(record, slot), lt });
+    const rows = this.#level.iterator({ gte: from === '' ? gte : floorKey(from, slot), lt });
     for await (const some of chunks(rows, ROWS_AT_ONCE))
       for (const [full, value] of some) {
-        const [collection = '', id = ''] = full.slice(gte.length).split('\0');
-        const key = recordKey(collection, this.#owner, id);
-        for (const [at, chunkItem] of itemsIn(full, value).entries())
-          if (key !== record || at >= item) yield { record: key, item: at, chunkItem };
+        const key = this.#keyOf(full.slice(gte.length));
+        yield { key, items: [...itemsIn(full, value), ...(await behind(key))] };
+      }
+  }
+
+  /** Erased items whose records nobody knows, by the record before them. */
+  async *#erased(from: RecordKey | ''): AsyncGenerator<ItemsOfRecord, undefined> {
+    const { gte, lt } = range('floors', slotStart('x', this.#owner, this.#floors.slot));
+    const rows = this.#level.iterator({ gte: erasedKey(this.#owner, this.#floors.slot, from), lt });
+    for await (const some of chunks(rows, ROWS_AT_ONCE))
+      for (const [full, value] of some) {
+        const name = full.slice(gte.length);
+        const items = verifiedJson<string[]>(full, value).map((hash): ChunkItem => ({
+          bytes: undefined,
+          hash: fromHex(hash),
+        }));
+        yield { key: name === '' ? '' : this.#keyOf(name), items };
       }
     return undefined;
   }
+
+  #keyOf(name: string): RecordKey {
+    const [collection = '', id = ''] = name.split('\0');
+    return recordKey(collection, this.#owner, id);
+  }
+}
+
+interface ItemsOfRecord {
+  readonly key: RecordKey | '';
+  readonly items: readonly ChunkItem[];
 }
 
 interface PlacedItem {

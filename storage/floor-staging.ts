@@ -2,10 +2,11 @@ import { type ChunkItem, ChunkWriter } from '../protocols/checkpoint/chunk.ts';
 import { coverItem } from '../protocols/checkpoint/items.ts';
 import type { FrontierItem } from '../protocols/feed/frontier.ts';
 import type { Checkpoint } from '../protocols/feed/checkpoint.ts';
+import { hex } from '../protocols/wire/bytes.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { floorRow } from './floor-rows.ts';
-import { chunkKey, evidenceKey, floorKey, type FloorTable, type Slot } from './floor-table.ts';
+import { chunkKey, erasedKey, evidenceKey, floorKey, type FloorTable, type Slot } from './floor-table.ts';
 import type { BatchOp } from './keyspace.ts';
 import { putJson } from './values.ts';
 
@@ -28,8 +29,10 @@ export class FloorStaging {
   readonly #table: FloorTable;
   readonly #checkpoint: Pick<Checkpoint, 'author' | 'id' | 'chunks'>;
   readonly #slot: Slot;
-  readonly #chunks = new ChunkWriter();
+  readonly #chunks: ChunkWriter;
   #begins: Omit<ChunkRow, 'hash'> = { record: '', item: 0 };
+  /** Behind all items so far. */
+  #behind: Omit<ChunkRow, 'hash'> = { record: '', item: 0 };
   #count = 0;
   #ops: BatchOp[] = [];
   #bytes = 0;
@@ -39,20 +42,23 @@ export class FloorStaging {
     table: FloorTable,
     checkpoint: Pick<Checkpoint, 'author' | 'id' | 'chunks'>,
     slot: Slot,
+    counts: readonly number[] | undefined,
   ) {
+    this.#chunks = new ChunkWriter(counts);
     this.#db = db;
     this.#table = table;
     this.#checkpoint = checkpoint;
     this.#slot = slot;
   }
 
-  /** `covers`: all of them, ascending. Nothing else may be taking effect of its author. */
+  /** `covers`: all of them, ascending. `counts`: see `ChunkWriter`. Nothing else may be taking effect of its author. */
   static async begin(
     db: Pick<Database, 'batch'>,
     table: FloorTable,
     checkpoint: Pick<Checkpoint, 'author' | 'id' | 'chunks'>,
     covers: readonly FrontierItem[],
     arrived?: number,
+    counts?: readonly number[],
   ): Promise<FloorStaging> {
     const { author, id } = checkpoint;
     const { now, next } = table.mark(author);
@@ -62,16 +68,31 @@ export class FloorStaging {
     await table.clean(author);
     const floors = { id, slot, covers, ...(arrived === undefined ? {} : { arrived }) };
     await table.setMark(author, { ...(now && { now }), next: { ...floors, stage: 'staging' } });
-    const staging = new FloorStaging(db, table, checkpoint, slot);
+    const staging = new FloorStaging(db, table, checkpoint, slot, counts);
     for (const [item, cover] of covers.entries()) staging.#add(coverItem(cover), { record: '', item });
+    staging.#behind = { record: '', item: covers.length };
     return staging;
   }
 
   /** The next record, with its items as they stand in the chunks. */
   async add(key: RecordKey, items: readonly ChunkItem[]): Promise<void> {
     for (const [item, each] of items.entries()) this.#add(each, { record: key, item });
+    this.#behind = { record: key, item: items.length };
     const full = floorKey(key, this.#slot);
     await this.#put({ type: 'put', key: full, value: floorRow(full, items) });
+  }
+
+  /** Items of erased records, whose keys nobody knows any more: all those behind the record that was added last. */
+  async addErased(items: readonly ChunkItem[]): Promise<void> {
+    const { record, item: first } = this.#behind;
+    for (const [i, each] of items.entries()) this.#add(each, { record, item: first + i });
+    const full = erasedKey(this.#checkpoint.author, this.#slot, record);
+    await this.#put(
+      putJson(
+        full,
+        items.map(({ hash }) => hex(hash)),
+      ),
+    );
   }
 
   /** The next entry that stays, with the indexes of those of its ops that do. */

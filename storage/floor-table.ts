@@ -41,14 +41,18 @@ export interface FloorMark {
 
 export const markKey = (owner: PeerId): string => fullKey('floors', `m\0${owner}`);
 
-/** The start of the keys of one kind of a slot: `r` of records, `c` of chunks, `e` of evidence. */
-export const slotStart = (kind: 'r' | 'c' | 'e', owner: PeerId, slot: Slot): string =>
+/** The start of the keys of one kind of a slot: `r` of records, `x` of erased items behind them, `c` of chunks, `e` of evidence. */
+export const slotStart = (kind: 'r' | 'x' | 'c' | 'e', owner: PeerId, slot: Slot): string =>
   `${kind}\0${owner}\0${slot}\0`;
 
 /** The row of a record, whose keys are in the order of floors. */
 export function floorKey(key: RecordKey, slot: Slot): string {
   return fullKey('floors', slotStart('r', parseRecordKey(key)?.owner ?? ('' as PeerId), slot) + nameOf(key));
 }
+
+/** The row of items behind a record, or behind the covers, of which nobody knows whose they were. */
+export const erasedKey = (owner: PeerId, slot: Slot, behind: RecordKey | ''): string =>
+  fullKey('floors', slotStart('x', owner, slot) + (behind === '' ? '' : nameOf(behind)));
 
 /** Names of an owner's records are in the order of floors. */
 function nameOf(key: RecordKey): string {
@@ -72,7 +76,7 @@ interface Marked {
   readonly next: Covers | undefined;
 }
 
-const KINDS = ['r', 'c', 'e'] as const;
+const KINDS = ['r', 'x', 'c', 'e'] as const;
 /** In the place of a checkpoint's id. */
 const GENESIS = '';
 /** Bytes at the end of a row. */

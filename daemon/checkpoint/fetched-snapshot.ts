@@ -11,11 +11,13 @@ import { sliced, type Turn } from '../../protocols/ledger/turn.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { FetchedTable } from '../../storage/fetched-table.ts';
 
-/** A record as its items came. Those of erased records, whose keys nobody knows, stand behind those of the record before them. */
+/** A record as its items came. */
 export interface FetchedRecord {
-  /** Undefined for erased records before the first. */
+  /** Undefined, without items, where erased ones stand before the first record. */
   readonly key: RecordKey | undefined;
   readonly items: readonly ChunkItem[];
+  /** Items of erased records behind it, whose keys nobody knows. */
+  readonly erased: readonly ChunkItem[];
 }
 
 export interface FetchedParts {
@@ -30,6 +32,7 @@ export interface FetchedParts {
 /** A snapshot of which every chunk is here. It is read as often as needed, from the disk, in the memory of a few chunks. */
 export class FetchedSnapshot {
   readonly #parts: FetchedParts;
+  readonly #counts: number[] = [];
   #erased = 0;
 
   constructor(parts: FetchedParts) {
@@ -43,6 +46,11 @@ export class FetchedSnapshot {
   /** Items that stand as their hashes; known when it was verified. */
   get erased(): number {
     return this.#erased;
+  }
+
+  /** How many items each chunk of records has, where some stand as their hashes: then it does not follow from the items. */
+  get counts(): readonly number[] | undefined {
+    return this.#erased === 0 ? undefined : this.#counts;
   }
 
   /** Reads all of it and holds it against what was signed: what is wrong is its author's fault. Throws what `SnapshotReader` throws. */
@@ -64,26 +72,23 @@ export class FetchedSnapshot {
 
   /** The records, in their order. */
   async *records(): AsyncGenerator<readonly FetchedRecord[]> {
-    let open: { readonly key: RecordKey | undefined; readonly items: ChunkItem[] } = {
-      key: undefined,
-      items: [],
-    };
+    let open: OpenRecord = { key: undefined, items: [], erased: [] };
     for await (const { floors, erased } of this.#read(new SnapshotReader(this.checkpoint))) {
       const records: FetchedRecord[] = [];
       let at = 0;
       const takeErased = (): void => {
-        for (let item = erased[at]; item?.behind === open.key && item !== undefined; item = erased[++at])
-          open.items.push({ bytes: undefined, hash: item.hash });
+        for (let item = erased[at]; item !== undefined && item.behind === open.key; item = erased[++at])
+          open.erased.push({ bytes: undefined, hash: item.hash });
       };
       takeErased();
       for (const floor of floors) {
-        if (open.items.length > 0) records.push(open);
-        open = { key: floor.key, items: [...floorItems(floor)] };
+        if (isSomething(open)) records.push(open);
+        open = { key: floor.key, items: [...floorItems(floor)], erased: [] };
         takeErased();
       }
       if (records.length > 0) yield records;
     }
-    if (open.items.length > 0) yield [open];
+    if (isSomething(open)) yield [open];
   }
 
   /** The entries that stay as evidence, ascending by epoch and sequence. */
@@ -114,6 +119,14 @@ export class FetchedSnapshot {
         'a chunk that was here is damaged; it is asked for again',
       );
     if (turn.isOver()) await turn.next();
-    return decodeChunk(bytes);
+    const chunk = decodeChunk(bytes);
+    if (list === 'records') this.#counts[number] = chunk.items.length;
+    return chunk;
   }
 }
+
+interface OpenRecord extends FetchedRecord {
+  readonly erased: ChunkItem[];
+}
+
+const isSomething = ({ items, erased }: FetchedRecord): boolean => items.length + erased.length > 0;

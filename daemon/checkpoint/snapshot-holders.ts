@@ -43,11 +43,7 @@ export class SnapshotHolders {
     for (;;) {
       signal.throwIfAborted();
       const asker = this.#next(signal);
-      if (asker === undefined)
-        throw new AgrinetError(
-          'snapshot-unavailable',
-          'no node that can be reached now has this snapshot; it is asked for again later',
-        );
+      if (asker === undefined) throw unavailable();
       const failed = this.#fails.get(asker.peer) ?? 0;
       if (failed > 0) await pause(this.#parts.env, CATCH_UP_LIMITS.retryMs, signal);
       try {
@@ -108,4 +104,11 @@ export class SnapshotHolders {
       hasOthers: () => this.#candidates().some((each) => each !== peer),
     };
   }
+}
+
+export function unavailable(): AgrinetError {
+  return new AgrinetError(
+    'snapshot-unavailable',
+    'no node that can be reached now has this snapshot; it is asked for again later',
+  );
 }

@@ -1,7 +1,8 @@
 import { effectiveCheckpoint } from '../../protocols/checkpoint/effective.ts';
 import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
-import type { Env } from '../../protocols/env.ts';
+import { type Env, pause } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { type FailureParts, peerFailed } from '../../protocols/mycelium/pull-event.ts';
 import { askCheckpoints } from '../../protocols/mycelium/snapshot-asking.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -10,7 +11,7 @@ import type { FetchedSnapshot } from './fetched-snapshot.ts';
 import type { HeldShortly } from './held-shortly.ts';
 import { SNAPSHOT_FETCH_LIMITS } from './limits.ts';
 import { SnapshotFetch } from './snapshot-fetch.ts';
-import { type HoldersParts, SnapshotHolders } from './snapshot-holders.ts';
+import { type HoldersParts, SnapshotHolders, unavailable } from './snapshot-holders.ts';
 
 export interface SnapshotsParts extends FailureParts, Pick<HoldersParts, 'askPeer'> {
   readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'monotonic' | 'offload'>;
@@ -22,6 +23,8 @@ export interface SnapshotsParts extends FailureParts, Pick<HoldersParts, 'askPee
   /** Bytes that may still be kept of an author. */
   readonly room: (author: PeerId) => number;
 }
+
+const ASKED_TWICE = 2;
 
 /** Finds and fetches snapshots of the checkpoints of others. */
 export class Snapshots {
@@ -35,24 +38,20 @@ export class Snapshots {
 
   /**
    * The checkpoint of an author to begin with, from what is held here and what holders show; undefined where nobody has one. Throws
-   * `checkpoint-contested`.
+   * `checkpoint-contested`, and `snapshot-unavailable` when none of those asked has answered.
    */
   async effective(author: PeerId, outer: AbortSignal): Promise<Checkpoint | undefined> {
-    const { held, net, peers, askPeer, env, offences, now } = this.#parts;
+    const { held, peers, offences, now } = this.#parts;
     const known = new Map<string, Checkpoint>();
     for (const each of (await held.of(author)).next) known.set(each.id, each);
     const asked = peers(author).filter((peer) => !offences.isOut(peer, now()));
+    let answered = 0;
     for (const peer of asked.slice(0, SNAPSHOT_FETCH_LIMITS.asked)) {
-      const deadline = env.deadline(SNAPSHOT_FETCH_LIMITS.askMs);
-      const signal = AbortSignal.any([outer, this.#stopping.signal, deadline]);
-      try {
-        const shown = await askCheckpoints((request) => askPeer(peer, request, signal), author, net);
-        for (const each of shown) known.set(each.id, each);
-      } catch (error) {
-        if (outer.aborted || this.#stopping.signal.aborted) throw error;
-        peerFailed(this.#parts, peer, errorCode(error));
-      }
+      const shown = await this.#shownBy(peer, author, outer);
+      if (shown !== undefined) answered++;
+      for (const each of shown ?? []) known.set(each.id, each);
     }
+    if (answered === 0 && asked.length > 0) throw unavailable();
     const found = effectiveCheckpoint(known.values());
     if (found?.contested === true) throw contested();
     return found?.checkpoint;
@@ -84,6 +83,24 @@ export class Snapshots {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.allSettled(this.#flights.values());
+  }
+
+  /** The checkpoints that one peer shows; undefined when it cannot be asked, also not a moment later. */
+  async #shownBy(peer: string, author: PeerId, outer: AbortSignal): Promise<Checkpoint[] | undefined> {
+    const { net, askPeer, env, offences, now } = this.#parts;
+    const ending = AbortSignal.any([outer, this.#stopping.signal]);
+    for (let tries = 0; tries < ASKED_TWICE && !offences.isOut(peer, now()); tries++) {
+      // A connection may just have been replaced by another.
+      if (tries > 0) await pause(env, CATCH_UP_LIMITS.retryMs, ending);
+      const signal = AbortSignal.any([ending, env.deadline(SNAPSHOT_FETCH_LIMITS.askMs)]);
+      try {
+        return await askCheckpoints((request) => askPeer(peer, request, signal), author, net);
+      } catch (error) {
+        ending.throwIfAborted();
+        peerFailed(this.#parts, peer, errorCode(error));
+      }
+    }
+    return undefined;
   }
 
   async #fetch(

@@ -43,7 +43,13 @@ export class ChunkWriter {
   #items: ChunkItem[] = [];
   #size = 0;
   readonly #hashes: Uint8Array[] = [];
+  readonly #counts: readonly number[] | undefined;
   #bytes = 0;
+
+  /** `counts`: how many items each chunk has, where others have cut them: an item that stands as its hash does not tell how long it was. */
+  constructor(counts?: readonly number[]) {
+    this.#counts = counts;
+  }
 
   /** Of all chunks so far. */
   get bytes(): number {
@@ -54,7 +60,8 @@ export class ChunkWriter {
   add(item: ChunkItem): Chunk | undefined {
     const size = item.bytes?.length ?? 0;
     const isFull =
-      this.#items.length >= CHECKPOINT_LIMITS.chunkItems || this.#size + size > CHECKPOINT_LIMITS.chunkBytes;
+      this.#items.length >= (this.#counts?.[this.#hashes.length] ?? CHECKPOINT_LIMITS.chunkItems) ||
+      (this.#counts === undefined && this.#size + size > CHECKPOINT_LIMITS.chunkBytes);
     const ended = isFull ? this.end() : undefined;
     this.#items.push(item);
     this.#size += size;

@@ -97,9 +97,8 @@ describe('a newcomer at the daemons that hold a checkpoint', () => {
     const stranger = await startNode(tempDir('e2e-stranger').path, { MYCELIUM_NETWORK: network }, nodeOf(8));
     try {
       await registerHere(stranger, idOf(holder), { nodeUrl: holder.url });
-      expect(await stranger.snapshots.effective(idOf(author), never).then(String, errorCode)).toBe(
-        'undefined',
-      );
+      const found = await stranger.snapshots.effective(idOf(author), never).then(String, errorCode);
+      expect(found).toBe('snapshot-unavailable');
     } finally {
       await stranger.stop();
     }

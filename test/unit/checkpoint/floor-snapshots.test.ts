@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { FloorSnapshots } from '../../../daemon/checkpoint/floor-snapshots.ts';
 import { HeldShortly } from '../../../daemon/checkpoint/held-shortly.ts';
+import { SnapshotFetch } from '../../../daemon/checkpoint/snapshot-fetch.ts';
+import { SnapshotHolders } from '../../../daemon/checkpoint/snapshot-holders.ts';
+import { stageFetched } from '../../../daemon/checkpoint/stage-fetched.ts';
 import { WalkedSnapshots } from '../../../daemon/checkpoint/walked-snapshots.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { type Chunk, decodeChunk, rootOf } from '../../../protocols/checkpoint/chunk.ts';
@@ -8,11 +11,14 @@ import { SnapshotBuilder } from '../../../protocols/checkpoint/snapshot.ts';
 import { listRoot, SNAPSHOT_LISTS, type SnapshotList } from '../../../protocols/checkpoint/snapshot-list.ts';
 import type { Checkpoint } from '../../../protocols/feed/checkpoint.ts';
 import { atOnce } from '../../../protocols/ledger/turn.ts';
-import type { SnapshotSource } from '../../../protocols/mycelium/snapshot-answer.ts';
+import { Offences } from '../../../protocols/mycelium/offences.ts';
+import { SnapshotAnswers, type SnapshotSource } from '../../../protocols/mycelium/snapshot-answer.ts';
 import { floorItems } from '../../../protocols/checkpoint/items.ts';
 import { hex } from '../../../protocols/wire/bytes.ts';
+import { FetchedTable } from '../../../storage/fetched-table.ts';
 import { FloorChunks } from '../../../storage/floor-chunks.ts';
 import { FloorStaging } from '../../../storage/floor-staging.ts';
+import { innerKey, range } from '../../../storage/keyspace.ts';
 import {
   checkpointMembers,
   edit,
@@ -133,5 +139,59 @@ describe('what is stored of a checkpoint in effect', () => {
       expect((await Array.fromAsync(stored.chunks(first, expected.length))).map(hex)).toEqual(
         expected.slice(first).map(({ bytes }) => hex(bytes)),
       );
+  });
+});
+
+/** A newcomer that has fetched the snapshot from what a node has stored, and stored it too. */
+async function staged(node: Member, checkpoint: Checkpoint): Promise<Member> {
+  const newcomer = await member(nodeOf(3));
+  const answers = new SnapshotAnswers(systemEnv, sourceOf(node, true));
+  const holders = new SnapshotHolders({
+    env: systemEnv,
+    offences: new Offences(),
+    now: () => 0,
+    onEvent: (event) => expect(event).toBeUndefined(),
+    peers: () => ['a'],
+    askPeer: (peer, request) => answers.frames(peer, request),
+  });
+  const parts = { env: systemEnv, table: new FetchedTable(newcomer.db), holders, room: Infinity };
+  const fetched = await new SnapshotFetch(parts, checkpoint, new AbortController().signal).run();
+  expect(await stageFetched({ db: newcomer.db, floors: newcomer.store.floors }, fetched)).toBe(true);
+  return newcomer;
+}
+
+describe('what was fetched', () => {
+  const rowsOf = async ({ db }: Member): Promise<string[]> => {
+    const rows: string[] = [];
+    for await (const [key, value] of db.level.iterator(range('floors')))
+      if (!innerKey(key).startsWith('m')) rows.push(`${key} ${hex(value)}`);
+    return rows;
+  };
+
+  it('is stored as by whoever holds the entries, row by row', async () => {
+    const { node, checkpoint } = await author();
+    await node.checkpoints().takeEffect(node.self);
+    const newcomer = await staged(node, checkpoint);
+    expect(newcomer.store.floors.mark(node.self).next).toMatchObject({ id: checkpoint.id, stage: 'whole' });
+    expect(await rowsOf(newcomer)).toEqual(await rowsOf(node));
+  });
+
+  it('gives the same chunks to the next, with items of erased records whose keys nobody has told it', async () => {
+    const { node, checkpoint } = await author();
+    await node.checkpoints().takeEffect(node.self);
+    // The first in the order of local ids, two beside one another, and the last.
+    for (const id of ['l0', 'l1', 'l10', 'l99']) await erase(node, id);
+    const newcomer = await staged(node, checkpoint);
+    const { next } = newcomer.store.floors.mark(node.self);
+    if (next === undefined) throw new Error('nothing is staged');
+    const stored = new FloorChunks(newcomer.db, node.self, next);
+    const { chunks } = await listOf(sourceOf(node, true), checkpoint, 'records');
+    for (let first = 0; first < chunks.length; first++)
+      expect((await Array.fromAsync(stored.chunks(first, chunks.length))).map(hex)).toEqual(
+        chunks.slice(first).map(hex),
+      );
+    await newcomer.store.floors.setMark(node.self, {});
+    await newcomer.store.floors.clean(node.self);
+    expect(await rowsOf(newcomer)).toEqual([]);
   });
 });

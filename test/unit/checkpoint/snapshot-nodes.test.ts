@@ -77,7 +77,8 @@ describe('snapshots between nodes, over libp2p', () => {
       // It takes the holder for registered; the holder knows nothing of it.
       await registerHere(stranger, nodeOf(2).peerId);
       await stranger.node.host.libp2p.dial(multiaddr(holder.addresses[0] ?? ''));
-      expect(await stranger.snapshots.effective(nodeOf(1).peerId, never)).toBeUndefined();
+      const found = await stranger.snapshots.effective(nodeOf(1).peerId, never).then(String, errorCode);
+      expect(found).toBe('snapshot-unavailable');
       const end = await stranger.snapshots.fetch(checkpoint, never).then(String, errorCode);
       expect(end).toBe('snapshot-unavailable');
     } finally {
