@@ -1,4 +1,3 @@
-import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import {
   ATTACHMENT_STREAM_LIMITS,
@@ -6,22 +5,11 @@ import {
   type AttachmentRequest,
 } from '../../protocols/mycelium/attachment-protocol.ts';
 import { newestConnection } from '../../protocols/mycelium/ports.ts';
-import type { Registry } from '../../protocols/registry/registry.ts';
-import type { PeerId } from '../../protocols/wire/identity.ts';
-import type { StreamHost } from '../../protocols/wire/stream.ts';
-import type { FeedRequests } from '../federation/feed-requests.ts';
-import type { GuardedFetch } from '../federation/guarded-fetch.ts';
-import { SourceAsker } from '../federation/source-asker.ts';
+import { askOverHttps, type HolderParts } from '../federation/holders.ts';
 import { agrinetdSource } from '../federation/sources.ts';
 
-export interface AskPeerParts {
-  readonly env: Pick<Env, 'deadline'>;
-  readonly libp2p: Pick<StreamHost, 'getConnections'>;
+export interface AskPeerParts extends HolderParts {
   readonly streams: Pick<AttachmentProtocol, 'ask'>;
-  readonly registry: Pick<Registry, 'get'>;
-  readonly requests: Pick<FeedRequests, 'attachment'>;
-  readonly fetch: GuardedFetch;
-  readonly renewCertificate: (peer: PeerId) => Promise<string>;
 }
 
 /** How long one peer may take, milliseconds: those behind it in the row are to have their turn. */
@@ -56,14 +44,8 @@ async function overHttps(
   request: AttachmentRequest,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  const { requests, renewCertificate } = parts;
-  const signed = requests.attachment(source, request);
-  const asker = new SourceAsker(
-    { fetch: parts.fetch, target: { renewCertificate } },
-    { ...source, request: signed },
-  );
   try {
-    const answer = await asker.ask(signed, {
+    const answer = await askOverHttps(parts, source, parts.requests.attachment(source, request), {
       timeoutMs: PEER_MS,
       idleMs: PEER_MS,
       maxBytes: ATTACHMENT_STREAM_LIMITS.answerBytes,

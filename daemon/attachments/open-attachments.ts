@@ -1,31 +1,17 @@
 import { Attachments } from './attachments.ts';
 import { askPeer } from './ask-peer.ts';
-import { Fetches, type Wanted } from './fetches.ts';
+import { Fetches } from './fetches.ts';
 import type { AttachmentProtocol } from '../../protocols/mycelium/attachment-protocol.ts';
 import type { FailureParts } from '../../protocols/mycelium/pull-event.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Reader } from '../../storage/reader.ts';
-import { FeedRequests } from '../federation/feed-requests.ts';
+import { type HolderNode, holderParts, nodesToAsk } from '../federation/holders.ts';
 import type { Registration } from '../federation/registration.ts';
 import type { Face } from '../parts.ts';
 import type { Node } from '../parts/running.ts';
 import { authorQuota } from '../quotas.ts';
 
-export type AttachmentsNode = Pick<
-  Node,
-  | 'identity'
-  | 'settings'
-  | 'clock'
-  | 'env'
-  | 'host'
-  | 'store'
-  | 'registry'
-  | 'offences'
-  | 'refusal'
-  | 'fetch'
-  | 'mayHold'
-  | 'logger'
->;
+export type AttachmentsNode = HolderNode & Pick<Node, 'store' | 'refusal' | 'mayHold' | 'logger'>;
 
 export interface AttachmentsComponents {
   readonly reader: Face<Reader>;
@@ -68,35 +54,14 @@ function fetchesOf(
   streams: AttachmentProtocol,
   registration: AttachmentsComponents['registration'],
 ): Fetches {
-  const { env, host, registry, fetch } = node;
+  const { env, mayHold } = node;
   return new Fetches({
     ...common,
     env,
-    holders: (wanted) => holders(node, wanted),
-    ask: askPeer({
-      env,
-      libp2p: host.streams,
-      streams,
-      registry,
-      requests: requestsOf(node),
-      fetch,
-      renewCertificate: (peer) => registration.face.renewCertificate(peer),
-    }),
+    holders: ({ owner, channel }) =>
+      nodesToAsk(node, owner, (peer) => channel === 'public' || mayHold(peer, channel)),
+    ask: askPeer({ ...holderParts(node, registration), streams }),
   });
-}
-
-/** Whom to ask: the author’s node first, then whoever follows it too; of a private channel its participants alone. */
-function holders({ identity, registry, mayHold }: AttachmentsNode, { owner, channel }: Wanted): string[] {
-  const nodes = registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []));
-  const may = nodes.filter(
-    (peer) => peer !== identity.peerId && (channel === 'public' || mayHold(peer, channel)),
-  );
-  return [...may.filter((peer) => peer === owner), ...may.filter((peer) => peer !== owner)];
-}
-
-function requestsOf({ env, identity, settings, offences, clock }: AttachmentsNode): FeedRequests {
-  const isDistrusted = (id: string): boolean => offences.isOut(id, clock.steady());
-  return new FeedRequests({ env, identity, net: settings.myceliumNetwork, isDistrusted, now: clock.now });
 }
 
 /** An author's attachments count in its quota, beside its entries; own uploads have one of their own. */

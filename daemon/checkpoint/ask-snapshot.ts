@@ -1,26 +1,14 @@
-import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { newestConnection } from '../../protocols/mycelium/ports.ts';
 import type { SnapshotProtocol } from '../../protocols/mycelium/snapshot-protocol.ts';
 import { SNAPSHOT_STREAM_LIMITS, type SnapshotRequest } from '../../protocols/mycelium/snapshot-request.ts';
 import { readSnapshotSequence } from '../../protocols/mycelium/snapshot-sequence.ts';
-import type { Registry } from '../../protocols/registry/registry.ts';
-import type { PeerId } from '../../protocols/wire/identity.ts';
 import { pullSlow, steady } from '../../protocols/wire/steady.ts';
-import type { StreamHost } from '../../protocols/wire/stream.ts';
-import type { FeedRequests } from '../federation/feed-requests.ts';
-import type { GuardedFetch } from '../federation/guarded-fetch.ts';
-import { SourceAsker } from '../federation/source-asker.ts';
+import { askOverHttps, type HolderParts } from '../federation/holders.ts';
 import { agrinetdSource } from '../federation/sources.ts';
 
-export interface AskSnapshotParts {
-  readonly env: Pick<Env, 'after' | 'monotonic'>;
-  readonly libp2p: Pick<StreamHost, 'getConnections'>;
+export interface AskSnapshotParts extends HolderParts {
   readonly streams: Pick<SnapshotProtocol, 'ask'>;
-  readonly registry: Pick<Registry, 'get'>;
-  readonly requests: Pick<FeedRequests, 'snapshot'>;
-  readonly fetch: GuardedFetch;
-  readonly renewCertificate: (peer: PeerId) => Promise<string>;
 }
 
 /** The longest answer over HTTPS: as many frames as one request can ask for, and the heads of byte strings. */
@@ -57,20 +45,18 @@ export function askSnapshot(parts: AskSnapshotParts) {
 }
 
 async function* overHttps(
-  { requests, fetch, renewCertificate, env }: AskSnapshotParts,
+  parts: AskSnapshotParts,
   source: NonNullable<ReturnType<typeof agrinetdSource>>,
   request: SnapshotRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const signed = requests.snapshot(source, request);
-  const asker = new SourceAsker({ fetch, target: { renewCertificate } }, { ...source, request: signed });
   const { answerMs, idleMs } = SNAPSHOT_STREAM_LIMITS;
-  const answer = await asker.ask(signed, {
+  const answer = await askOverHttps(parts, source, parts.requests.snapshot(source, request), {
     timeoutMs: answerMs,
     idleMs,
     maxBytes: ANSWER_BYTES,
     headers: {},
     signal,
   });
-  yield* readSnapshotSequence(steady(answer.body, { error: pullSlow, env }));
+  yield* readSnapshotSequence(steady(answer.body, { error: pullSlow, env: parts.env }));
 }

@@ -3,7 +3,7 @@ import type { FailureParts } from '../../protocols/mycelium/pull-event.ts';
 import type { SnapshotProtocol } from '../../protocols/mycelium/snapshot-protocol.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { FetchedTable } from '../../storage/fetched-table.ts';
-import { FeedRequests } from '../federation/feed-requests.ts';
+import { type HolderNode, holderParts, nodesToAsk } from '../federation/holders.ts';
 import type { Registration } from '../federation/registration.ts';
 import { agrinetdSource } from '../federation/sources.ts';
 import type { Face } from '../parts.ts';
@@ -15,10 +15,7 @@ import { HeldShortly } from './held-shortly.ts';
 import { Snapshots } from './snapshots.ts';
 import { WalkedSnapshots } from './walked-snapshots.ts';
 
-export type SnapshotsNode = Pick<
-  Node,
-  'identity' | 'settings' | 'clock' | 'env' | 'host' | 'db' | 'store' | 'registry' | 'offences' | 'fetch'
->;
+export type SnapshotsNode = HolderNode & Pick<Node, 'db' | 'store'>;
 
 /** What serves snapshots and what fetches them, as the first request opens them. */
 export interface OpenSnapshots {
@@ -38,9 +35,8 @@ export function openSnapshots(
     readonly streams: SnapshotProtocol;
   },
 ): OpenSnapshots {
-  const { clock, db, env, fetch, host, identity, offences, registry, settings, store } = node;
+  const { db, env, registry, settings, store } = node;
   const net = settings.myceliumNetwork;
-  const isDistrusted = (id: string): boolean => offences.isOut(id, clock.steady());
   const quota = authorQuota(settings, registry);
   const held = new HeldShortly(store, net, env);
   const snapshots = new Snapshots({
@@ -49,29 +45,14 @@ export function openSnapshots(
     held,
     net,
     table: new FetchedTable(db),
-    peers: (author) => askable(node, author),
-    askPeer: askSnapshot({
-      env,
-      libp2p: host.streams,
-      streams,
-      registry,
-      requests: new FeedRequests({ env, identity, net, isDistrusted, now: clock.now }),
-      fetch,
-      renewCertificate: (peer) => registration.face.renewCertificate(peer),
-    }),
+    peers: (author) => nodesToAsk(node, author, (peer) => isReached(node, peer)),
+    askPeer: askSnapshot({ ...holderParts(node, registration), streams }),
     room: (author) => quota(author).bytes - store.usage.of(author).bytes,
   });
   const floors = new FloorSnapshots({ store, db, env });
   return { source: new WalkedSnapshots({ store, held, floors, env }), snapshots };
 }
 
-/** The author’s node first, then whoever may follow it too. */
-function askable({ identity, registry, host }: SnapshotsNode, author: PeerId): string[] {
-  const nodes = registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []));
-  const reached = nodes.filter(
-    (peer) =>
-      peer !== identity.peerId &&
-      (newestConnection(host.streams, peer) !== undefined || agrinetdSource(registry, peer) !== undefined),
-  );
-  return [...reached.filter((peer) => peer === author), ...reached.filter((peer) => peer !== author)];
+function isReached({ registry, host }: SnapshotsNode, peer: PeerId): boolean {
+  return newestConnection(host.streams, peer) !== undefined || agrinetdSource(registry, peer) !== undefined;
 }
