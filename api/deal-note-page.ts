@@ -8,15 +8,18 @@ type Html = ReturnType<typeof html>;
 /** One A4 page, also of the longest terms that can be signed. No script runs, and nothing is loaded. */
 const STYLE = `@page{size:A4;margin:11mm}
 body{font:9pt/1.3 system-ui,sans-serif;max-width:188mm;margin:0 auto;color:#000;background:#fff}
-body.long{font-size:6.5pt;line-height:1.15}
+body.long{font-size:6.5pt;line-height:1.15}body.longest{font-size:4.6pt;line-height:1.15}
 h1{font-size:1.6em;margin:0 0 .3em}h2{font-size:1.1em;margin:.7em 0 .2em}p{margin:.2em 0}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.1em .5em .1em 0;border-bottom:1px solid #ccc}
 code{font:.85em/1.2 monospace;overflow-wrap:anywhere}.terms{columns:2}.terms p{break-inside:avoid}p,td{overflow-wrap:anywhere}`;
 
 /** Steps shown; the file of the note has all of them. */
 const STEPS = 12;
-/** Characters of terms and clauses above which the letters are small. */
-const LONG = 1500;
+/** Widths of terms and clauses, in ems, above which the letters are small, and smaller: eight thousand W fit on the page as well. */
+const LONG = 900;
+const LONGEST = 4000;
+/** Width of a small letter, in ems. */
+const NARROW = 0.55;
 /** Marks of the note itself within its page. */
 const OPENS = '<script type="application/json" id="deal-note">';
 const CLOSES = '</script>';
@@ -24,7 +27,6 @@ const CLOSES = '</script>';
 /** The page of a deal note, with the note itself in it: the same text for the same note. */
 export async function dealNotePage(note: DealNote): Promise<string> {
   const { terms, clauses, steps } = note;
-  const isLong = JSON.stringify([terms, clauses]).length > LONG;
   const body = html`<h1>Deal note</h1>
     <p>Contract <code>${note.contractId}</code> · <strong>${note.state}</strong> · network ${note.network}</p>
     <h2>Parties</h2>
@@ -52,11 +54,21 @@ export async function dealNotePage(note: DealNote): Promise<string> {
             ${raw(STYLE)}
           </style>
         </head>
-        <body class="${isLong ? 'long' : ''}">
+        <body class="${sizeOf(note)}">
           ${body} ${raw(OPENS)}${raw(embedded(note))}${raw(CLOSES)}
         </body>
       </html> `,
   );
+}
+
+/** The class of the letters with which all of it fits on the page. */
+function sizeOf({ terms, clauses, parties }: DealNote): string {
+  const text = JSON.stringify([terms, clauses, parties]);
+  // Capitals and whatever is not Latin may be as wide as high; others are half as wide.
+  const wide = text.replaceAll(/[\x20-\x40\x5b-\x7e\u00a1-\u024f]/g, '').length;
+  const ems = wide + (text.length - wide) * NARROW;
+  if (ems > LONGEST) return 'longest';
+  return ems > LONG ? 'long' : '';
 }
 
 /** No text of a note can end the element that holds it. */

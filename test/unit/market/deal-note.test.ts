@@ -154,4 +154,27 @@ describe('the page of a deal note', () => {
     if (verdict.note === undefined) throw new Error('no note');
     expect(await dealNotePage(verdict.note)).toBe(page);
   });
+
+  it('has the smaller letters the more room its terms take on paper, by their width and not their number', async () => {
+    const note = parsed(await fileOf());
+    const sizeWith = async (clause: string) => {
+      const page = await dealNotePage({ ...note, clauses: [clause] });
+      return /<body class="(\w*)">/.exec(page)?.[1];
+    };
+    // Which of them print on one page was looked at with a browser: 7,000 W in letters of 6.5 points take two.
+    const sizes = [
+      ['dry'],
+      ['i'.repeat(3000)],
+      ['W'.repeat(1000)],
+      ['W'.repeat(7000)],
+      ['\u7389'.repeat(2700)],
+    ];
+    expect(await Promise.all(sizes.map(([clause = '']) => sizeWith(clause)))).toEqual([
+      '',
+      'long',
+      'long',
+      'longest',
+      'long',
+    ]);
+  });
 });
