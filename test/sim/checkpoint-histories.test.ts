@@ -1,34 +1,39 @@
 import { afterAll, expect, it } from 'vitest';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { createInlineMerges } from '../support/inline-merges.ts';
-import { checkpointHistory, type HistoryFigures, noFigures } from './checkpoint-histories.ts';
+import {
+  checkpointHistory,
+  type HistoryFigures,
+  type HistoryKind,
+  noFigures,
+} from './checkpoint-histories.ts';
 
 const merger = createInlineMerges(systemEnv);
 afterAll(() => merger.stop());
-const half = Math.ceil(Number(process.env['COUNT'] ?? 24) / 2);
+const third = Math.ceil(Number(process.env['COUNT'] ?? 24) / 3);
 const first = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e9));
 
-async function histories(erases: boolean): Promise<HistoryFigures> {
+async function histories(kind: HistoryKind): Promise<HistoryFigures> {
   const figures = noFigures();
-  for (let seed = first; seed < first + half; seed++)
-    expect({ seed, faults: await checkpointHistory(seed, merger, figures, erases) }).toEqual({
+  for (let seed = first; seed < first + third; seed++)
+    expect({ seed, faults: await checkpointHistory(seed, merger, figures, kind) }).toEqual({
       seed,
       faults: [],
     });
-  console.log(JSON.stringify({ first, half, ...figures }));
+  console.log(JSON.stringify({ kind, first, third, ...figures }));
   for (const name of ['histories', 'edits', 'checkpoints', 'effects', 'early', 'comparisons'] as const)
     expect(figures[name], name).toBeGreaterThan(0);
-  for (const name of half < 125 ? [] : (['pending', 'conflicts', 'joins'] as const))
+  for (const name of third < 125 ? [] : (['pending', 'conflicts', 'joins'] as const))
     expect(figures[name], name).toBeGreaterThan(0);
   return figures;
 }
 
-const most = 120_000 + half * 5_000;
+const most = 120_000 + third * 5_000;
 
 it(
   'nodes that hold the same show the same, whenever checkpoints took effect at them',
   async () => {
-    expect((await histories(false)).histories).toBe(half);
+    expect((await histories('plain')).histories).toBe(third);
   },
   most,
 );
@@ -36,7 +41,15 @@ it(
 it(
   'the same with erasures; who cannot tell any more what a checkpoint covers takes what is stored at another',
   async () => {
-    expect((await histories(true)).erasures).toBeGreaterThan(0);
+    expect((await histories('erasures')).erasures).toBeGreaterThan(0);
+  },
+  most,
+);
+
+it(
+  'the same with forks above all that is covered',
+  async () => {
+    expect((await histories('forks')).forks).toBeGreaterThan(0);
   },
   most,
 );

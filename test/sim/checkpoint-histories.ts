@@ -3,6 +3,8 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { effectiveCheckpoint } from '../../protocols/checkpoint/effective.ts';
 import { expandCovers } from '../../protocols/checkpoint/covers.ts';
 import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
+import { signEntry } from '../../protocols/feed/entry.ts';
+import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { draftEdit, draftFact, draftTombstone, type Patch } from '../../protocols/ledger/drafts.ts';
 import type { Floor } from '../../protocols/open-dialog/floor.ts';
 import type { Merger } from '../../protocols/open-dialog/merger.ts';
@@ -17,6 +19,7 @@ import { itemsIn } from '../../storage/floor-rows.ts';
 import { FloorStaging } from '../../storage/floor-staging.ts';
 import { slotStart } from '../../storage/floor-table.ts';
 import { innerKey, range } from '../../storage/keyspace.ts';
+import { priceOps } from '../support/forge.ts';
 import { pull } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -42,6 +45,7 @@ export interface HistoryFigures {
   conflicts: number;
   comparisons: number;
   erasures: number;
+  forks: number;
   /** Nodes that took what is stored at another. */
   filled: number;
   /** Nobody could tell what the last checkpoint covers. */
@@ -60,10 +64,14 @@ export const noFigures = (): HistoryFigures => ({
   conflicts: 0,
   comparisons: 0,
   erasures: 0,
+  forks: 0,
   filled: 0,
   untold: 0,
   reasons: {},
 });
+
+/** What happens besides edits, ends and checkpoints. */
+export type HistoryKind = 'plain' | 'erasures' | 'forks';
 
 const owner = nodeOf(1);
 const FIELDS = ['title', 'unit', 'commodity', 'notes'];
@@ -85,9 +93,11 @@ class History {
   readonly #all: Member[] = [];
 
   readonly #erases: boolean;
+  readonly #forks: boolean;
 
-  constructor(seed: number, merger: Merger, figures: HistoryFigures, erases: boolean) {
-    this.#erases = erases;
+  constructor(seed: number, merger: Merger, figures: HistoryFigures, kind: HistoryKind) {
+    this.#erases = kind === 'erasures';
+    this.#forks = kind === 'forks';
     this.#random = seededRandom(seed);
     this.#merger = merger;
     this.#figures = figures;
@@ -216,6 +226,7 @@ class History {
     const [first] = this.#writers;
     if (first === undefined) return [];
     await this.#meet();
+    if (this.#forks && (await this.#fork(first))) await this.#meet();
     for (let i = 0; i < 3; i++) {
       await this.#take(first);
       const held = await Array.fromAsync(first.store.checkpoints(owner.peerId));
@@ -260,12 +271,39 @@ class History {
     return true;
   }
 
+  /** Another entry than the one held at a place above all that any checkpoint covers; some nodes write on before they know of it. */
+  async #fork(first: Member): Promise<boolean> {
+    const feeds = first.store.feeds(owner.peerId, 'public');
+    const covered = new Map<string, number>();
+    for (const { covers } of await heldOf(first))
+      for (const { epoch, seq } of expandCovers(covers, feeds).covers)
+        covered.set(epoch, Math.max(seq, covered.get(epoch) ?? 0));
+    const open = feeds.filter(({ epoch, seq }) => seq > (covered.get(epoch) ?? 0));
+    if (open.length === 0) return false;
+    const { no, epoch, seq } = this.#pick(open);
+    const above = covered.get(epoch) ?? 0;
+    const entry = await first.store.entry(no, above + 1 + this.#int(seq - above));
+    if (entry === undefined) return false;
+    const { n: _, root: __, ...place } = entry.header;
+    const other = signEntry(owner, place, priceOps({ author: owner.peerId, epoch }, 'other', this.#int(99)));
+    const proof = makeForkProof(entry, other).bytes;
+    for (const node of this.#all) {
+      if (this.#random() < 0.5) await this.#take(node);
+      await node.ledger.receiveProof(proof);
+      await node.ledger.drain();
+      if (node.identity === owner && this.#random() < 0.5) await this.#write(node);
+    }
+    this.#figures.forks++;
+    return true;
+  }
+
   async #meet(): Promise<void> {
     for (let isMore = true; isMore;) {
       isMore = false;
       for (const from of this.#all)
         for (const to of this.#all)
-          if (from !== to && (await pull(from, to, [owner.peerId])) > 0) isMore = true;
+          if (from !== to && (await pull(from, to, [owner.peerId], { forks: this.#forks })) > 0)
+            isMore = true;
     }
   }
 
@@ -319,7 +357,9 @@ class History {
     const states = new Map<RecordKey, RecordState>();
     for (let i = 0; i < 4; i++) {
       const key = recordKey('listings', owner.peerId, `l${i}`);
-      const ops = await node.store.recordOps(key);
+      const ops = (await node.store.recordOps(key)).filter(
+        ({ epoch, seq }) => seq < (node.store.feed(owner.peerId, 'public', epoch)?.fork?.seq ?? Infinity),
+      );
       if (ops.length > 0) states.set(key, stateUpon(key, ops, way));
     }
     return states;
@@ -371,7 +411,7 @@ export function checkpointHistory(
   seed: number,
   merger: Merger,
   figures: HistoryFigures,
-  erases: boolean,
+  kind: HistoryKind,
 ): Promise<string[]> {
-  return new History(seed, merger, figures, erases).run();
+  return new History(seed, merger, figures, kind).run();
 }

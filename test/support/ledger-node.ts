@@ -104,14 +104,20 @@ export function viewText(state: RecordState): string {
 }
 
 /** Pulls what `to` lacks of these authors' public feeds, by the range protocol's own functions. Returns the entries taken. */
-export async function pull(from: LedgerNode, to: LedgerNode, authors: readonly PeerId[]): Promise<number> {
+export async function pull(
+  from: LedgerNode,
+  to: LedgerNode,
+  authors: readonly PeerId[],
+  { forks = false }: { readonly forks?: boolean } = {},
+): Promise<number> {
   let taken = 0;
   for (const author of authors) {
     const request = rangeRequest(author, 'public', to.store.feeds(author, 'public'));
     const bytes: Uint8Array[] = [];
     for await (const item of rangeItems(from.store, request)) {
-      if (item.kind === 'proof') throw new Error(`${author} has a fork`);
-      if (item.kind === 'erasure') await to.ledger.receiveErasure(item.bytes);
+      if (item.kind === 'proof' && !forks) throw new Error(`${author} has a fork`);
+      if (item.kind === 'proof') await to.ledger.receiveProof(item.bytes);
+      else if (item.kind === 'erasure') await to.ledger.receiveErasure(item.bytes);
       else bytes.push(item.bytes);
     }
     for (const { kind, code } of await to.ledger.receive(bytes)) {
