@@ -47,7 +47,7 @@ it(
 );
 
 it(
-  'the same with forks above all that is covered',
+  'the same with forks, also of what is covered',
   async () => {
     expect((await histories('forks')).forks).toBeGreaterThan(0);
   },

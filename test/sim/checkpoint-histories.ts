@@ -236,7 +236,7 @@ class History {
     }
     await this.#meet();
     for (const node of this.#all) await this.#take(node);
-    if (this.#erases && !(await this.#fill())) return [];
+    if ((this.#erases || this.#forks) && !(await this.#fill())) return [];
     const observer = this.#all.at(-1) ?? first;
     const { outcome } = await observer.checkpoints().takeEffect(owner.peerId);
     this.#figures.histories++;
@@ -271,7 +271,7 @@ class History {
     return true;
   }
 
-  /** Another entry than the one held at a place above all that any checkpoint covers; some nodes write on before they know of it. */
+  /** Another entry than the one held at a place, every other time above all that any checkpoint covers; some write on before they know of it. */
   async #fork(first: Member): Promise<boolean> {
     const feeds = first.store.feeds(owner.peerId, 'public');
     const covered = new Map<string, number>();
@@ -281,7 +281,8 @@ class History {
     const open = feeds.filter(({ epoch, seq }) => seq > (covered.get(epoch) ?? 0));
     if (open.length === 0) return false;
     const { no, epoch, seq } = this.#pick(open);
-    const above = covered.get(epoch) ?? 0;
+    const isAbove = this.#random() < 0.5;
+    const above = isAbove ? (covered.get(epoch) ?? 0) : 0;
     const entry = await first.store.entry(no, above + 1 + this.#int(seq - above));
     if (entry === undefined) return false;
     const { n: _, root: __, ...place } = entry.header;
@@ -357,10 +358,10 @@ class History {
     const states = new Map<RecordKey, RecordState>();
     for (let i = 0; i < 4; i++) {
       const key = recordKey('listings', owner.peerId, `l${i}`);
-      const ops = (await node.store.recordOps(key)).filter(
-        ({ epoch, seq }) => seq < (node.store.feed(owner.peerId, 'public', epoch)?.fork?.seq ?? Infinity),
-      );
-      if (ops.length > 0) states.set(key, stateUpon(key, ops, way));
+      const ops = await node.store.recordOps(key);
+      const isForked = ({ epoch, seq }: PlacedOp): boolean =>
+        seq >= (node.store.feed(owner.peerId, 'public', epoch)?.fork?.seq ?? Infinity);
+      if (ops.length > 0) states.set(key, stateUpon(key, ops, way, isForked));
     }
     return states;
   }
@@ -370,6 +371,7 @@ function stateUpon(
   key: RecordKey,
   ops: readonly PlacedOp[],
   way: readonly ReadonlyMap<string, number>[],
+  isForked: (op: PlacedOp) => boolean,
 ): RecordState {
   let floor: Floor | undefined;
   let left = [...ops];
@@ -383,6 +385,8 @@ function stateUpon(
     if (made === 'too-many-heads') throw new Error('a checkpoint of too many heads');
     floor = made;
   }
+  // A fork takes nothing from what is covered.
+  left = left.filter((op) => !isForked(op));
   const { outline, values } = runAll(evaluate(key, left, undefined, { ...how, floor }));
   return values === undefined ? outline : withValues(outline, values);
 }
