@@ -51,6 +51,11 @@ export const EVENT_LIMITS: EventLimits = {
 
 /** Events deleted with one write at most. */
 const PRUNE = 4096;
+/**
+ * Deliveries in one turn of the event loop, events times listeners: some 10 ms with what the streams make of them. An entry of a peer can cause a thousand events, and whoever
+ * listens takes none before the loop goes round: given all at once they would seem to be too slow for it.
+ */
+const PER_TURN = 1024;
 
 /** Numbered events of this node, for listeners. A crash may lose the last events; a number is never given to two of them. */
 export class EventLog {
@@ -71,6 +76,9 @@ export class EventLog {
   /** Writes that include their events, one after the other; while one is in progress, no other event gets a number. */
   readonly #keeping = new SerialQueue();
   #holding = false;
+  /** Deliveries that this turn of the loop has left, and what begins the next one. */
+  #left = PER_TURN;
+  #nextTurn: Timer | undefined;
   #timer: Timer | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
@@ -217,6 +225,10 @@ export class EventLog {
     this.#timer?.cancel();
     await this.#keeping.idle();
     await this.#writing;
+    // Nobody listens any more: what waited for its turn is numbered, and kept for those who resume.
+    this.#left = Infinity;
+    this.#number();
+    this.#nextTurn?.cancel();
     await this.#flush();
     // A stop in order gives back what was reserved and not used.
     if (this.#window.written >= this.#next - 1 && !table.unavailable())
@@ -227,15 +239,27 @@ export class EventLog {
 
   /** Numbers the waiting events, as far as numbers are reserved, and delivers them. */
   #number(): void {
-    while (this.#next < this.#reservedTo && !this.#holding) {
+    while (this.#next < this.#reservedTo && !this.#holding && this.#mayDeliver()) {
       const waiting = this.#unnumbered.shift();
       if (waiting === undefined) break;
+      this.#left -= this.#listeners.size;
       const event: EventRow = { id: this.#next++, ...waiting };
       this.#window.push(event);
       this.#tell(event);
     }
     this.#reserveAhead();
     this.#schedule(this.#limits.flushMs);
+  }
+
+  /** Whether this turn of the loop has room for another event; where it has not, the next one goes on. */
+  #mayDeliver(): boolean {
+    if (this.#unnumbered.length > 0)
+      this.#nextTurn ??= this.#options.env.after(0, () => {
+        this.#nextTurn = undefined;
+        this.#left = PER_TURN;
+        if (!this.#closed) this.#number();
+      });
+    return this.#left > 0;
   }
 
   #reserveAhead(): void {

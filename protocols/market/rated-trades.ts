@@ -51,6 +51,7 @@ class Trades {
 export class RatedTrades {
   readonly #all: () => AsyncGenerator<RecordState>;
   readonly #read: (state: RecordState) => Pick<Rating, 'contract' | 'from' | 'to' | 'problem'>;
+  readonly #pause: () => Promise<void>;
   /** The current or finished reading; replaced after a reading that failed or was of a database that has been reopened. */
   #trades = new Trades();
   readonly #reading = new Lazy(() => this.#readAll());
@@ -58,9 +59,11 @@ export class RatedTrades {
   constructor(
     all: () => AsyncGenerator<RecordState>,
     read: (state: RecordState) => Pick<Rating, 'contract' | 'from' | 'to' | 'problem'>,
+    pause: () => Promise<void>,
   ) {
     this.#all = all;
     this.#read = read;
+    this.#pause = pause;
   }
 
   /** Contracts that users of this node have been rated in, or have rated in. */
@@ -85,8 +88,10 @@ export class RatedTrades {
   async #readAll(): Promise<Trades> {
     const trades = new Trades();
     this.#trades = trades;
-    for await (const state of this.#all())
+    for await (const state of this.#all()) {
+      await this.#pause();
       if (trades.changed?.has(state.key) !== true) trades.put(state.key, this.#tradeOf(state));
+    }
     trades.changed = undefined;
     return trades;
   }

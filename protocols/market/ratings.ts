@@ -76,7 +76,7 @@ export class Ratings {
     this.#received = new FactsBySubject((subject) => factsAbout(reader, 'ratings', subject, read, pause));
     this.#given = new FactsBySubject((subject) => this.#readGiven(subject));
     this.#notes = new FactsBySubject((subject) => factsAbout(reader, 'rating-notes', subject, noteOf, pause));
-    this.#trades = new RatedTrades(() => reader.all('ratings', toNobody), read);
+    this.#trades = new RatedTrades(() => reader.all('ratings', toNobody), read, pause);
   }
 
   /** A record read as a rating, checked against its receipt. */

@@ -1,11 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DeliverableEvent } from '../../../api/ports/events.ts';
+import { SSE_LIMITS } from '../../../api/sse.ts';
+import { SSE_STREAM_LIMITS, SseStream } from '../../../api/sse-stream.ts';
 import { type EventLimits, EventLog } from '../../../daemon/events/event-log.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
+import { STRETCH_MS, watchLoop } from '../../support/loop-watch.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
+
+/** Begins the line with the id of an event. */
+const ID = 'i'.charCodeAt(0);
 
 describe('the log of events', () => {
   let dir: ReturnType<typeof tempDir>;
@@ -56,6 +62,42 @@ describe('the log of events', () => {
     expect(live.events.map(({ id }) => id)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
     expect(warnings).toEqual([]);
     await log.close();
+  });
+
+  it('a thousand events at once reach as many streams as there may be, in turns: none is taken for too slow', async () => {
+    const log = await open();
+    const ends: string[] = [];
+    let read = 0;
+    const streams = Array.from({ length: SSE_LIMITS.total }, () => {
+      const stream: SseStream = new SseStream({
+        env: systemEnv,
+        limits: SSE_STREAM_LIMITS,
+        subscribe: (push) => log.subscribe({ wants: () => true }, push),
+        gone: new AbortController().signal,
+        destroy: () => undefined,
+        onEnd: (why) => ends.push(why),
+      });
+      void (async () => {
+        for await (const [first] of new ReadableStream<Uint8Array>(stream, { highWaterMark: 0 }))
+          if (first === ID) read++;
+      })();
+      return stream;
+    });
+    const { cpuMs } = await watchLoop(async () => {
+      for (let n = 1; n <= 1024; n++) log.emit('conflict', { n });
+      await waitFor('all of it', () => read === 1024 * streams.length, 60_000);
+    });
+    expect(cpuMs).toBeLessThan(STRETCH_MS);
+    expect(ends).toEqual([]);
+    for (const stream of streams) stream.end();
+  }, 90_000);
+
+  it('what waits for its turn when the log is closed is kept for those who resume', async () => {
+    const log = await open();
+    for (let n = 0; n < 500; n++) listen(log);
+    for (let n = 1; n <= 300; n++) log.emit('conflict', { n });
+    await log.close();
+    expect(numbers(await onDisk())).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
   });
 
   it('resumes from memory and from disk, across a re-open, without a hole or a repetition', async () => {
