@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { UNSIGNED } from '../../protocols/mycelium/snapshot-answer.ts';
 import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { decodeSnapshotRequest, type SnapshotRequest } from '../../protocols/mycelium/snapshot-request.ts';
 import { snapshotSequence } from '../../protocols/mycelium/snapshot-sequence.ts';
@@ -42,7 +43,7 @@ export function snapshotRoutes(node: Pick<ApiContext, 'exchange' | 'snapshots' |
   return router().openapi(give, async (c) => {
     const signer = signerOf(c, node.exchange);
     const request = requestOf(c.req.valid('query').request, c.req.valid('param').author);
-    const frames = node.snapshots.frames(signer ?? '', request);
+    const frames = node.snapshots.frames(signer ?? UNSIGNED, request);
     const first = await frames.next();
     if (first.done === true || first.value.length === 0) throw new AgrinetError('not-found', 'Not found');
     const body = byteStream(snapshotSequence(behind(first.value, frames)), (error) =>

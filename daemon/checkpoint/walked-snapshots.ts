@@ -4,11 +4,11 @@ import { makeSnapshot, type MadeSnapshot } from '../../protocols/checkpoint/make
 import type { OnChunk } from '../../protocols/checkpoint/snapshot.ts';
 import { listRoot, SNAPSHOT_LISTS, type SnapshotList } from '../../protocols/checkpoint/snapshot-list.ts';
 import type { Checkpoint } from '../../protocols/feed/checkpoint.ts';
-import type { Env } from '../../protocols/env.ts';
+import { type Env, pause } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { soleTurn } from '../../protocols/ledger/turn.ts';
 import { atMost } from '../../protocols/lru-bound.ts';
-import type { ServedList, SnapshotSource } from '../../protocols/mycelium/snapshot-answer.ts';
+import { type ServedList, type SnapshotSource, UNSIGNED } from '../../protocols/mycelium/snapshot-answer.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import { fromHex } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -40,6 +40,8 @@ export class WalkedSnapshots implements SnapshotSource {
   readonly #queue = new SerialQueue();
   readonly #hashes = new LRUCache<string, { readonly hashes: Hashes }>(atMost(KEPT));
   readonly #stopping = new AbortController();
+  /** Walks take half of a core at the most. */
+  #restUntil = -Infinity;
 
   constructor(parts: WalkedSnapshotsParts) {
     this.#parts = parts;
@@ -51,12 +53,15 @@ export class WalkedSnapshots implements SnapshotSource {
   }
 
   /** Of the one in force alone: nobody begins with another. */
-  async open(author: PeerId, id: string, list: SnapshotList): Promise<ServedList | undefined> {
+  async open(author: PeerId, id: string, list: SnapshotList, asker: string): Promise<ServedList | undefined> {
     const { effective } = await this.#parts.held.of(author);
     if (effective?.checkpoint.id !== id) return undefined;
     const { checkpoint } = effective;
     const stored = await this.#parts.floors.open(checkpoint, list);
     if (stored !== undefined) return stored;
+    // Each part of it costs a look at all records of its author: nobody has that done whom nobody knows.
+    if (asker === UNSIGNED)
+      throw new AgrinetError('busy', 'this snapshot is made for registered nodes alone; sign the request');
     const hashes = await this.#hashesOf(checkpoint);
     if (hashes === false) return undefined;
     const { [list]: all } = hashes;
@@ -117,12 +122,16 @@ export class WalkedSnapshots implements SnapshotSource {
       const { author } = checkpoint;
       const { covers, missing } = expandCovers(checkpoint.covers, store.feeds(author, 'public'));
       if (missing.length > 0) return undefined;
-      const how = { turn: soleTurn(env), isChecked: false, signal: this.#stopping.signal, onChunk };
+      await pause(env, Math.max(0, this.#restUntil - env.monotonic()), this.#stopping.signal);
+      const turn = soleTurn(env);
+      const how = { turn, isChecked: false, signal: this.#stopping.signal, onChunk };
       try {
         return await makeSnapshot(store, author, covers, how);
       } catch (error) {
         if (NOT_HELD.has(errorCode(error))) return undefined;
         throw error;
+      } finally {
+        this.#restUntil = env.monotonic() + turn.usedMs();
       }
     });
   }

@@ -11,8 +11,16 @@ import { SNAPSHOT_STREAM_LIMITS, type SnapshotRequest } from './snapshot-request
 export interface SnapshotSource {
   /** Envelopes of an author's checkpoints that none replaces: the effective one, and behind it another one where there is. */
   checkpoints(author: PeerId): Promise<readonly Uint8Array[]>;
-  /** A list of the snapshot of this very checkpoint; undefined where it is not held. */
-  open(author: PeerId, checkpoint: string, list: SnapshotList): Promise<ServedList | undefined>;
+  /**
+   * A list of the snapshot of this very checkpoint; undefined where it is not held. Throws `busy` where to make it would cost more than is
+   * done for this asker.
+   */
+  open(
+    author: PeerId,
+    checkpoint: string,
+    list: SnapshotList,
+    asker: string,
+  ): Promise<ServedList | undefined>;
 }
 
 /** The chunks of one list, made anew for whoever asks. */
@@ -22,6 +30,9 @@ export interface ServedList {
   /** The bytes of these chunks, in order; fewer where it is not held any more. */
   chunks(first: number, last: number): AsyncIterable<Uint8Array>;
 }
+
+/** Whoever asks over HTTPS and signs nothing. */
+export const UNSIGNED = '';
 
 /** Says that this node does not have it. */
 export const NOT_HELD = new Uint8Array(0);
@@ -43,7 +54,7 @@ export class SnapshotAnswers {
     if (!this.#asked.take(asker))
       throw new AgrinetError('busy', 'snapshots are asked for too often; go on in a moment');
     let sent = 0;
-    for await (const frame of framesFor(this.#source, request, this.#env.offload)) {
+    for await (const frame of framesFor(this.#source, asker, request, this.#env.offload)) {
       yield frame;
       sent++;
       this.#asked.charge(asker, 1);
@@ -54,6 +65,7 @@ export class SnapshotAnswers {
 
 async function* framesFor(
   source: SnapshotSource,
+  asker: string,
   request: SnapshotRequest,
   offload: Env['offload'],
 ): AsyncGenerator<Uint8Array> {
@@ -63,7 +75,7 @@ async function* framesFor(
     yield* held.slice(0, SNAPSHOT_STREAM_LIMITS.checkpoints);
     return;
   }
-  const list = await source.open(author, request.checkpoint, request.list);
+  const list = await source.open(author, request.checkpoint, request.list, asker);
   if (list === undefined) return;
   if (request.kind === 'hashes') yield* gathered(list.hashes());
   else for await (const chunk of list.chunks(request.first, request.last)) yield packFrame(chunk, offload);

@@ -49,7 +49,7 @@ function sourceOf({ store, db }: Member, isStored: boolean): SnapshotSource {
 }
 
 async function listOf(source: SnapshotSource, { author, id }: Checkpoint, list: SnapshotList) {
-  const served = await source.open(author, id, list);
+  const served = await source.open(author, id, list, 'a');
   if (served === undefined) throw new Error(`nothing is served of the ${list}`);
   const hashes = await Array.fromAsync(served.hashes());
   return { served, hashes, chunks: await Array.fromAsync(served.chunks(0, hashes.length - 1)) };

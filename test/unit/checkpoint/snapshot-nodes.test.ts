@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
 import type { Checkpoint } from '../../../protocols/feed/checkpoint.ts';
+import { REQUEST_HEADER, signRequest } from '../../../protocols/mycelium/signed-request.ts';
 import { encodeSnapshotRequest } from '../../../protocols/mycelium/snapshot-request.ts';
 import { readSnapshotSequence } from '../../../protocols/mycelium/snapshot-sequence.ts';
 import { base64url } from '../../../protocols/wire/bytes.ts';
@@ -61,10 +63,9 @@ describe('snapshots between nodes, over libp2p', () => {
   it('finds the checkpoint at whoever holds it, and fetches its snapshot', async () => {
     await befriend(newcomer, holder);
     await newcomer.node.host.libp2p.dial(multiaddr(holder.addresses[0] ?? ''));
-    await waitFor('it is connected', () => newcomer.node.host.libp2p.getPeers().length > 0);
-    const found = await newcomer.snapshots.effective(nodeOf(1).peerId, never);
-    if (found === undefined) throw new Error('none was found');
-    checkpoint = found;
+    checkpoint = await waitFor('it is found', () =>
+      newcomer.snapshots.effective(nodeOf(1).peerId, never).catch(() => undefined),
+    );
     const snapshot = await newcomer.snapshots.fetch(checkpoint, never);
     const records = (await Array.fromAsync(snapshot.records())).flat();
     expect(records.filter(({ key }) => key?.startsWith('listings/')).length).toBe(LISTINGS);
@@ -98,8 +99,16 @@ describe('snapshots between nodes, over libp2p', () => {
   it('the route gives the same, to whoever may read', async () => {
     const path = (request?: string): string =>
       `/federation/snapshots/${nodeOf(1).peerId}${request === undefined ? '' : `?request=${request}`}`;
-    const read = async (url: string): Promise<number | Uint8Array[]> => {
-      const answer = await author.app.request(url);
+    const read = async (url: string, isSigned = true): Promise<number | Uint8Array[]> => {
+      const header = signRequest(nodeOf(2), {
+        net: 'test',
+        receiver: nodeOf(1).peerId,
+        method: 'GET',
+        path: url,
+        time: Date.now(),
+        nonce: randomBytes(16),
+      });
+      const answer = await author.app.request(url, isSigned ? { headers: { [REQUEST_HEADER]: header } } : {});
       if (answer.status !== 200) return answer.status;
       expect(answer.headers.get('content-type')).toBe('application/cbor-seq');
       return Array.fromAsync(readSnapshotSequence(answer.body ?? new ReadableStream()));
@@ -115,5 +124,9 @@ describe('snapshots between nodes, over libp2p', () => {
     expect(await read(`/federation/snapshots/${nodeOf(7).peerId}`)).toBe(404);
     expect(await read('/federation/snapshots/nobody')).toBe(404);
     expect(await read(path('%%%'))).toBe(400);
+    // Nobody has it made whom nobody knows; what costs nothing is shown.
+    expect(await read(path(), false)).toEqual([checkpoint.signed]);
+    const hashes = base64url(encodeSnapshotRequest({ kind: 'hashes', ...named }));
+    expect(await read(path(hashes), false)).toBe(503);
   });
 });
