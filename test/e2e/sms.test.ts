@@ -152,6 +152,12 @@ it('somebody abroad causes no more SMS than the limit, by messages, proposals or
   );
   await step('settle');
   await sent('settlement', 'Simsim');
+  // Once it has ended he is a stranger again: what he has proposed since she has not answered.
+  await zawadi.json('POST', `/contracts/${contractId}/settle`, {});
+  await otieno.json('POST', `/messages/${talk.id}`, { content: 'and again' });
+  await waitFor('the line', async () =>
+    (await linesOf(zawadi)).some((line) => line.message.includes('Lorry') && line.sms === 'node-limit'),
+  );
   // A user of the own node still reaches her.
   const near = { title: 'Near', participants: [party] };
   const { id } = await amina.json<{ id: string }>('POST', '/conversations', near);
