@@ -95,12 +95,13 @@ export class Raising {
   }
 }
 
-/** Facts whose ops are held stay as they are, and so does a document that nothing has changed since the floor that it has. */
+/** A fact whose op has effect stays as it is, and so does what nothing has changed since the floor that it has. */
 async function raiseOne(effects: Effects, key: RecordKey, to: FloorsToCome, turn: Turn): Promise<void> {
   if (turn.isOver()) await turn.next();
   const state = effects.state(key);
   if (state !== undefined && state.channel !== 'public') return;
-  const isDocument = collectionOf(key)?.kind === 'document';
-  const stays = isDocument ? state?.ops === 0 && (await to.isAsNow(key)) : state !== undefined;
+  const isFact = collectionOf(key)?.kind === 'fact';
+  const hasOps = state !== undefined && state.ops > 0;
+  const stays = hasOps ? isFact : state !== undefined && (await to.isAsNow(key));
   if (!stays) await effects.raise(key, to);
 }
