@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -342,18 +342,37 @@ export const MACHINE: CasesOf<
       return setting(finding, own);
     },
   ),
-  'folder-missing': planted(
-    /is missing or cannot be read/,
-    async () => {
-      const dir = join(folder(), 'of/the/node');
-      return [await offline({ DATA_DIR: dir }), dir];
+  'folder-missing': [
+    planted(
+      /is missing or cannot be read/,
+      async () => {
+        const dir = join(folder(), 'of/the/node');
+        return [await offline({ DATA_DIR: dir }), dir];
+      },
+      async (finding, dir) => {
+        sh(finding);
+        expect(statSync(dir).mode & 0o777).toBe(0o700);
+        return offline({ DATA_DIR: dir });
+      },
+    ),
+    {
+      name: 'where a link leads to',
+      ...planted(
+        /link is missing or cannot be read/,
+        async () => {
+          const dir = folder();
+          const link = join(dir, 'link');
+          symlinkSync(join('of', 'the', 'node'), link);
+          return [await offline({ DATA_DIR: link }), link];
+        },
+        async (finding, link) => {
+          sh(finding);
+          expect(statSync(link).mode & 0o777).toBe(0o700);
+          return offline({ DATA_DIR: link });
+        },
+      ),
     },
-    async (finding, dir) => {
-      sh(finding);
-      expect(statSync(dir).mode & 0o777).toBe(0o700);
-      return offline({ DATA_DIR: dir });
-    },
-  ),
+  ],
   'database-gone': [
     inFolder(
       /db is missing although this node has been initialised/,
