@@ -37,7 +37,7 @@ function problemOf(text: string): string {
   const { code, error } = JSON.parse(text) as { code: string; error: string };
   return `${code}: ${error}`;
 }
-const FULL = /^507 disk-full: .*free some space/;
+const FULL = /^507 disk-full: .*free some( space)?, and the node resumes/;
 const REOPENING = /^503 storage-failed: the database is being reopened; try again shortly$/;
 /** Asked for all the time. */
 const READS = [
