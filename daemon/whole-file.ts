@@ -30,15 +30,26 @@ export async function writeWhole<T>(
   const partial = `${file}.partial`;
   let out: FileHandle | undefined;
   let mine: Stats | undefined;
+  // A signal that comes while the file is being made waits until it is known which one that is.
+  let isMaking = false;
+  let waiting: NodeJS.Signals | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
+    waiting = signal;
+    if (isMaking) return;
     if (isSame(mine, statSync(partial, { throwIfNoEntry: false }))) rmSync(partial, { force: true });
     process.kill(process.pid, signal); // the handler is gone: now it ends the process
   };
   for (const signal of SIGNALS) process.once(signal, onSignal);
   try {
     await rm(partial, { force: true }); // one that was cut off, or a link that leads elsewhere
-    out = await open(partial, 'wx', 0o600); // open to the end: nobody else's file can have its number
-    mine = await out.stat();
+    isMaking = true;
+    try {
+      out = await open(partial, 'wx', 0o600); // open to the end: nobody else's file can have its number
+      mine = await out.stat();
+    } finally {
+      isMaking = false;
+      if (waiting !== undefined) onSignal(waiting);
+    }
     for await (const bytes of source) await out.writeFile(bytes);
     await out.sync();
     const result = await check(partial);

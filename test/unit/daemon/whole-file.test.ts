@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -81,19 +81,43 @@ it('never gives its name to what another run is still writing', async () => {
   expect(readFileSync(file, 'utf8')).toBe('half of the second');
 });
 
-it('leaves nothing behind when it is interrupted', async () => {
-  const module = join(import.meta.dirname, '../../../daemon/whole-file.ts');
-  const script = `
+/** A process that writes without an end; `before` runs first. */
+function endless(before: string, ...args: string[]): ChildProcess {
+  const script = `${before}
     const { writeWhole } = await import(process.argv[1]);
     async function* endless() { for (;;) { yield new Uint8Array(10); await new Promise((next) => setTimeout(next, 5)); } }
     await writeWhole(process.argv[2], endless(), async () => undefined);`;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script, module, file], {
-      stdio: 'inherit',
-    });
-    await waitFor('it to write', () => existsSync(`${file}.partial`), 20_000);
-    child.kill(signal);
-    expect(await once(child, 'exit')).toEqual([null, signal]);
-    expect(readdirSync(dir.path)).toEqual([]);
-  }
+  const module = join(import.meta.dirname, '../../../daemon/whole-file.ts');
+  return spawn(process.execPath, ['--input-type=module', '-e', script, module, file, ...args], {
+    stdio: 'inherit',
+  });
+}
+
+it.each(['SIGINT', 'SIGTERM'] as const)('leaves nothing behind when %s interrupts it', async (signal) => {
+  const child = endless('');
+  await waitFor(
+    'it to write',
+    () => (statSync(`${file}.partial`, { throwIfNoEntry: false })?.size ?? 0) > 0,
+    20_000,
+  );
+  child.kill(signal);
+  expect(await once(child, 'exit')).toEqual([null, signal]);
+  expect(readdirSync(dir.path)).toEqual([]);
+});
+
+it.each(['SIGINT', 'SIGTERM'] as const)('nor when %s comes while the file is being made', async (signal) => {
+  const child = endless(
+    `const { promises } = await import('node:fs');
+    const { open } = promises;
+    promises.open = async (...args) => {
+      const made = await open(...args);
+      process.kill(process.pid, process.argv[3]);
+      await new Promise((next) => setTimeout(next, 100));
+      return made;
+    };
+    (await import('node:module')).syncBuiltinESMExports();`,
+    signal,
+  );
+  expect(await once(child, 'exit')).toEqual([null, signal]);
+  expect(readdirSync(dir.path)).toEqual([]);
 });
