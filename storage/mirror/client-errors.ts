@@ -42,11 +42,15 @@ const DENIED = new Set([
   'TokenProviderError',
 ]);
 
+/** How the SDK names that a deadline has ended a request. */
+const ENDED = new Set(['AbortError', 'TimeoutError']);
+
 /** Throws an error of the SDK as the mirror knows it. Its message may name an account or a host, never a secret. */
 export function fail(error: unknown): never {
   if (error instanceof AgrinetError) throw error;
   const name = nameOfError(error);
-  const text = `${name === 'Error' ? '' : `${name}: `}${errorMessage(error)}`.slice(0, 300);
+  const named = `${name === 'Error' ? '' : `${name}: `}${errorMessage(error)}`.slice(0, 300);
+  const text = ENDED.has(name) ? 'DynamoDB did not answer in time' : named;
   const failed = (code: ErrorCode): AgrinetError => new AgrinetError(code, text, { cause: error });
   if (name === 'ResourceNotFoundException') throw failed('mirror-table-missing');
   if (REFUSED.has(name)) throw failed('mirror-item-refused');
