@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join as joinPath } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loadSettings } from '../../daemon/settings.ts';
 import { fsck } from '../../daemon/maintenance.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
@@ -62,6 +62,12 @@ describe('attachments between daemons', { timeout: 120_000 }, () => {
   let a: ProcessMember;
   let b: ProcessMember;
   let liar: HostilePeer;
+  let registered: Promise<void> | undefined;
+  /** A node that a failed test left stopped would fail all after it. */
+  const revived = async (node: ProcessMember): Promise<ProcessMember> =>
+    (await node.request('GET', '/health').then(Boolean, () => false))
+      ? node
+      : await federation.start(node.dir, { MYCELIUM_NETWORK: NET, API_KEY: node.apiKey });
 
   beforeAll(async () => {
     a = await federation.add({ MYCELIUM_NETWORK: NET });
@@ -69,6 +75,10 @@ describe('attachments between daemons', { timeout: 120_000 }, () => {
     await join(a, b);
     liar = await HostilePeer.start(random, b);
   }, 120_000);
+  afterEach(async () => {
+    a = await revived(a);
+    b = await revived(b);
+  });
   afterAll(async () => {
     await liar.stop();
     await federation.close();
@@ -108,7 +118,7 @@ describe('attachments between daemons', { timeout: 120_000 }, () => {
     const record = `messages/${message.id.replace('.', '/')}` as RecordKey;
     const request = encodeAttachmentRequest({ record, sha256: message.file.sha256 });
     expect(await liar.throwFrames('attachment', [request])).toBe('reset');
-    await liar.register(random);
+    await (registered ??= liar.register(random));
     // It may ask now, and gets an empty frame: for what is private, and for what there is not.
     expect(await liar.ask('attachment', request)).toEqual([0]);
     const nothing = encodeAttachmentRequest({ record, sha256: '0'.repeat(64) });
@@ -122,6 +132,7 @@ describe('attachments between daemons', { timeout: 120_000 }, () => {
     await a.stop();
     const forged = Buffer.from('forged-bytes-of-nobody-41');
     await liar.serve('attachment', () => [forged]);
+    await (registered ??= liar.register(random));
     await waitFor(
       'b to ask the liar',
       async () => {
@@ -151,7 +162,7 @@ describe('attachments between daemons', { timeout: 120_000 }, () => {
         await pictured(a, `k${acknowledged.length}`, sha256Hex(bytes)).catch(() => undefined);
       }
     });
-    await waitFor('some uploads', () => acknowledged.length > 12);
+    await waitFor('some uploads', () => acknowledged.length > 12, 60_000);
     await a.stop('SIGKILL');
     stopped = true;
     await Promise.all(uploading);

@@ -5,7 +5,7 @@ import { mondayOf } from '../../protocols/market/price-kind.ts';
 import type { Env } from '../../protocols/env.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { waitFor } from '../support/wait.ts';
+import { UnexpectedStatus, waitFor } from '../support/wait.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -57,7 +57,7 @@ async function ask<T = { readonly contractId: string }>(
 ): Promise<T> {
   const answer = await node.request(method, path, body);
   const text = await answer.text();
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+  if (!answer.ok) throw new UnexpectedStatus(`${method} ${path}`, answer.status, text);
   return (text === '' ? {} : JSON.parse(text)) as T;
 }
 

@@ -277,6 +277,17 @@ function snapshotDecoders(): Decoder[] {
   ];
   const all = [...chunks.records, ...chunks.evidence].map(({ bytes }) => bytes);
   const raw = (bytes: Uint8Array): Uint8Array => concat([Uint8Array.of(0), bytes]);
+  const asked = {
+    checkpoint,
+    list: 'records',
+    hashes: fromHex(chunks.records[0]?.hash ?? ''),
+    first: 0,
+    last: 0,
+  } as const;
+  /** Frames as whoever asks for chunks reads them: up to the first that is none. */
+  const askFor = async (answer: () => AsyncGenerator<Uint8Array>): Promise<void> => {
+    await Array.fromAsync(askChunks(answer, asked, systemEnv));
+  };
   return [
     { name: 'checkpoint', seeds: [checkpoint.signed], longest: 45_056, run: verifyCheckpoint },
     {
@@ -303,12 +314,9 @@ function snapshotDecoders(): Decoder[] {
       bombs: [concat([Uint8Array.of(1), zstdCompressSync(new Uint8Array(64 * 1024 * 1024))])],
       longest: SNAPSHOT_STREAM_LIMITS.frameBytes,
       async run(bytes) {
-        const hashes = fromHex(chunks.records[0]?.hash ?? '');
-        async function* answer(): AsyncGenerator<Uint8Array> {
+        await askFor(async function* () {
           yield bytes;
-        }
-        const asked = { checkpoint, list: 'records', hashes, first: 0, last: 0 } as const;
-        await Array.fromAsync(askChunks(answer, asked, systemEnv));
+        });
       },
     },
     {
@@ -319,7 +327,7 @@ function snapshotDecoders(): Decoder[] {
         async function* body(): AsyncGenerator<Uint8Array> {
           yield bytes;
         }
-        await Array.fromAsync(readSnapshotSequence(body()));
+        await askFor(() => readSnapshotSequence(body()));
       },
     },
   ];

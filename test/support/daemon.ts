@@ -8,7 +8,7 @@ import { createLogger } from '../../daemon/logger.ts';
 import { loadSettings } from '../../daemon/settings.ts';
 import { compileCache } from './compile-cache.ts';
 import { type HttpsFetch, httpsFetch } from './https-fetch.ts';
-import { waitFor } from './wait.ts';
+import { UnexpectedStatus, waitFor } from './wait.ts';
 
 /** Characters of the log that are kept. */
 const OUTPUT_LENGTH = 200_000;
@@ -90,7 +90,7 @@ function clientOf(
     });
   const json = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const response = await request(method, path, body);
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    if (!response.ok) throw new UnexpectedStatus(`${method} ${path}`, response.status, await response.text());
     return (await response.json()) as T;
   };
   return {

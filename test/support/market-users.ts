@@ -1,4 +1,5 @@
 import type { Daemon } from './daemon.ts';
+import { UnexpectedStatus } from './wait.ts';
 
 /** A user of a daemon, with a key of its own. */
 export interface MarketUser {
@@ -45,7 +46,7 @@ export function userWith(daemon: Daemon, name: string, key: string): MarketUser 
     async json<T>(method: string, path: string, body?: unknown) {
       const answer = await request(method, path, body);
       const text = await answer.text();
-      if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+      if (!answer.ok) throw new UnexpectedStatus(`${method} ${path}`, answer.status, text);
       return JSON.parse(text) as T;
     },
   };

@@ -7,6 +7,7 @@ import { range } from '../../storage/keyspace.ts';
 import { verifiedJson } from '../../storage/values.ts';
 import type { TestDynamo } from './dynamo.ts';
 import type { TestNode } from './in-process-node.ts';
+import { UnexpectedStatus } from './wait.ts';
 
 /** The keys of the tables, as the documents of the old back end have them. */
 export const KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -28,7 +29,7 @@ type Json = Record<string, unknown>;
 async function ask(node: TestNode, method: string, path: string, body?: unknown): Promise<Json> {
   const response = await node.request(method, path, body);
   const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  if (!response.ok) throw new UnexpectedStatus(`${method} ${path}`, response.status, text);
   return text === '' ? {} : (JSON.parse(text) as Json);
 }
 

@@ -6,19 +6,42 @@ const REST = 4;
 const OF_THE_WAIT = 0.1;
 const LONGEST_PAUSE_MS = 250;
 
-/** Polls until the check gives a value; fails with the message after the bound. The wait between looks is short and bounded. */
+/** An answer that is no success; `waitFor` looks again after one that says "not yet". */
+export class UnexpectedStatus extends Error {
+  readonly status: number;
+
+  constructor(asked: string, status: number, body: string) {
+    super(`${asked}: ${status} ${body}`);
+    this.status = status;
+  }
+}
+
+/** What a record answers that has not come, or not whole, and a node that is not ready. */
+const NOT_YET: readonly number[] = [404, 409, 503];
+
+/**
+ * Polls until the check gives a value; fails with the message after the bound. The wait between looks is short and bounded. A check that throws
+ * ends the wait, but for an answer that says "not yet": the last of these is the cause of the failure.
+ */
 export async function waitFor<T>(
   what: string,
   check: () => Promise<T | undefined | false> | T | undefined | false,
   ms = 10_000,
 ): Promise<T> {
   const start = performance.now();
+  let cause: UnexpectedStatus | undefined;
   for (;;) {
     const began = performance.now();
-    const value = await check();
-    if (value !== undefined && value !== false) return value;
+    try {
+      const value = await check();
+      if (value !== undefined && value !== false) return value;
+      cause = undefined;
+    } catch (error) {
+      if (!(error instanceof UnexpectedStatus) || !NOT_YET.includes(error.status)) throw error;
+      cause = error;
+    }
     const looked = performance.now();
-    if (looked > start + ms) throw new Error(`waited ${ms} ms in vain for ${what}`);
+    if (looked > start + ms) throw new Error(`waited ${ms} ms in vain for ${what}`, { cause });
     const rest = Math.max(PAUSE_MS, (looked - began) * REST, (looked - start) * OF_THE_WAIT);
     await new Promise<void>((next) => setTimeout(next, Math.min(rest, LONGEST_PAUSE_MS)));
   }
