@@ -77,9 +77,6 @@ export class Checkpoints implements CheckpointsPort {
     this.#maker = new CheckpointMaker({
       ...parts,
       lagMs: parts.times.lagMs,
-      ...(parts.takesEffect === true
-        ? { isInEffect: (id: string) => parts.store.floors.mark(parts.identity.peerId).now?.id === id }
-        : {}),
       waitsForUpgrade: () => this.#waitsForUpgrade(parts.identity.peerId),
       stamp: () => this.#changes.get(parts.identity.peerId) ?? 0,
     });

@@ -1,8 +1,5 @@
-import {
-  type CheckpointLink,
-  type Effective,
-  effectiveCheckpoint,
-} from '../../protocols/checkpoint/effective.ts';
+import { type Effective, effectiveCheckpoint } from '../../protocols/checkpoint/effective.ts';
+import type { UponLink } from '../../protocols/checkpoint/succession.ts';
 import { CHECKPOINT_LIMITS, type Checkpoint } from '../../protocols/feed/checkpoint.ts';
 import type { Turn } from '../../protocols/ledger/turn.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -22,7 +19,7 @@ export interface HeldCheckpoints {
 }
 
 /** What decides between checkpoints, and where each is: with its covers one takes a hundred times as much memory. */
-export interface PlacedLink extends CheckpointLink {
+export interface PlacedLink extends UponLink {
   readonly at: CheckpointPlace;
 }
 
@@ -37,8 +34,8 @@ export async function checkpointLinks(
   let places = 0;
   for await (const { checkpoint, ...at } of store.checkpoints(author)) {
     if (++places > MOST_HELD) return undefined;
-    const { id, gen, prev } = checkpoint;
-    if (checkpoint.net === net) links.set(id, { id, gen, prev, at });
+    const { id, gen, prev, upon } = checkpoint;
+    if (checkpoint.net === net) links.set(id, { id, gen, prev, upon, at });
     if (turn.isOver()) await turn.next();
   }
   return links;

@@ -9,13 +9,13 @@ import {
   signCheckpoint,
 } from '../../protocols/feed/checkpoint.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import type { FeedState } from '../../protocols/feed/feed.ts';
 import { type FrontierItem, frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
 import { draftCheckpoint } from '../../protocols/ledger/drafts.ts';
 import type { Turn } from '../../protocols/ledger/turn.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
+import type { StoredFloors } from '../../storage/floor-table.ts';
 import type { Store } from '../../storage/store.ts';
 import { heldCheckpoints, MOST_HELD } from './held.ts';
 import { laggingPlaces } from './own-places.ts';
@@ -31,8 +31,6 @@ export interface MakerParts {
   readonly isKeyElsewhere: () => boolean;
   /** Whether ops of this node wait for an upgrade. */
   readonly waitsForUpgrade: () => Promise<boolean>;
-  /** Whether a checkpoint of this node is in effect here; without it, it need not be. */
-  readonly isInEffect?: (id: string) => boolean;
   /** What says that a fork or an erasure of this node's own records has come since. */
   readonly stamp: () => unknown;
   readonly now: () => number;
@@ -50,6 +48,8 @@ interface Draft {
   readonly covers: readonly FrontierItem[];
   readonly frontier: readonly FrontierItem[];
   readonly next: readonly Checkpoint[];
+  /** The one in effect here, above whose floors the records are evaluated. */
+  readonly upon: string | undefined;
   readonly through: number;
 }
 
@@ -93,7 +93,7 @@ export class CheckpointMaker {
     const before = stamp();
     const draft = await this.#draft(how.turn);
     if ('outcome' in draft) return draft;
-    const { covers, frontier, next, through } = draft;
+    const { covers, frontier, next, upon, through } = draft;
     const total = Object.keys(COLLECTIONS).reduce(
       (sum, name) => sum + (store.digests.one('public', identity.peerId, name)?.count ?? 0),
       0,
@@ -104,6 +104,8 @@ export class CheckpointMaker {
       isChecked: true,
       onRecord: () => how.onProgress(++done, Math.max(total, done)),
     });
+    if (store.floorsToCome(identity.peerId) !== undefined || this.#now()?.id !== upon)
+      throw refused('another one took effect while it was being made; try again');
     if (stamp() !== before)
       throw refused('one of its records was erased, or a fork was found, while it was being made; try again');
     if (erasedSince > 0 && frontierOf(store.feeds(identity.peerId, 'public')).length > 1)
@@ -112,7 +114,7 @@ export class CheckpointMaker {
       );
     const gen = 1 + next.reduce((most, each) => Math.max(most, each.gen), 0);
     const prev = next.map(({ id }) => id).sort();
-    const statement = { net, gen, prev, covers: frontier, ...sums, time: now() };
+    const statement = { net, gen, prev, upon, covers: frontier, ...sums, time: now() };
     const { count, bytes, digest } = sums;
     const entries = covers.reduce((sum, { seq }) => sum + seq, 0);
     const figures = { gen, entries, records, count, bytes, digest, through, evidence: sums.evidence.count };
@@ -135,17 +137,23 @@ export class CheckpointMaker {
     const { effective, next, tooMany } = await heldCheckpoints(store, identity.peerId, net, turn);
     if (tooMany) throw refused(`this node has signed more than ${MOST_HELD} of them`);
     const { places, through } = await laggingPlaces(store, feeds, lagMs);
-    const { covers, frontier } = coversAt(raised(places, next, feeds), feeds);
+    if (store.floorsToCome(identity.peerId) !== undefined)
+      throw refused('one is taking effect; try again in a moment');
+    const now = this.#now();
+    const before = next.map((each) => expandCovers(each.covers, feeds).covers);
+    const { covers, frontier } = coversAt(raised(places, [...before, now?.covers ?? []]), feeds);
     if (covers.every(({ seq }) => seq === 0)) return { outcome: 'nothing' };
-    if (effective !== undefined && this.#parts.isInEffect?.(effective.checkpoint.id) === false)
-      throw refused('the last one has not taken effect here yet; try again');
     if (effective?.contested === false && sameFrontier(frontier, effective.checkpoint.covers))
       return { outcome: 'unchanged', id: effective.checkpoint.id };
     if (frontier.length > CHECKPOINT_LIMITS.covers)
       throw refused(
         `its feeds have more than ${CHECKPOINT_LIMITS.covers} branches; restart the node, which joins them`,
       );
-    return { covers, frontier, next, through };
+    return { covers, frontier, next, upon: now?.id, through };
+  }
+
+  #now(): StoredFloors | undefined {
+    return this.#parts.store.floors.mark(this.#parts.identity.peerId).now;
   }
 }
 
@@ -156,16 +164,14 @@ export function isExpected(error: unknown): error is AgrinetError {
 
 const EXPECTED: ReadonlySet<string> = new Set(['checkpoint-refused', 'checkpoint-incomplete', 'rejoining']);
 
-/** No checkpoint covers less than those that it takes the place of. */
+/** No checkpoint covers less than those that it takes the place of, and than the one that it is upon. */
 function raised(
   places: ReadonlyMap<string, { readonly seq: number; readonly hash: string }>,
-  next: readonly Checkpoint[],
-  feeds: readonly FeedState[],
+  before: readonly (readonly FrontierItem[])[],
 ): Map<string, { readonly seq: number; readonly hash: string }> {
   const all = new Map(places);
-  for (const { covers } of next)
-    for (const { epoch, seq, hash } of expandCovers(covers, feeds).covers)
-      if (seq > (all.get(epoch)?.seq ?? 0)) all.set(epoch, { seq, hash });
+  for (const { epoch, seq, hash } of before.flat())
+    if (seq > (all.get(epoch)?.seq ?? 0)) all.set(epoch, { seq, hash });
   return all;
 }
 

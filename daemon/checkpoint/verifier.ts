@@ -88,6 +88,8 @@ async function judge(
   how: { readonly turn: Turn; readonly signal: AbortSignal },
 ): Promise<Found> {
   const { author } = checkpoint;
+  if (checkpoint.upon !== store.floors.mark(author).now?.id)
+    throw incomplete('it is upon another one, which is not in effect here');
   const feeds = store.feeds(author, 'public');
   const { covers, missing } = expandCovers(checkpoint.covers, feeds);
   if (missing.length > 0 || !isWhole(feeds))

@@ -122,6 +122,8 @@ export class WalkedSnapshots implements SnapshotSource {
       const { author } = checkpoint;
       const { covers, missing } = expandCovers(checkpoint.covers, store.feeds(author, 'public'));
       if (missing.length > 0) return undefined;
+      // Evaluated above other floors it is another one.
+      if (checkpoint.upon !== store.floors.mark(author).now?.id) return undefined;
       await pause(env, Math.max(0, this.#restUntil - env.monotonic()), this.#stopping.signal);
       const turn = soleTurn(env);
       const how = { turn, isChecked: false, signal: this.#stopping.signal, onChunk };

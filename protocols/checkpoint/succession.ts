@@ -1,16 +1,21 @@
 import { type CheckpointLink, effectiveCheckpoint } from './effective.ts';
 
+/** A checkpoint, and the one above whose floors its own were evaluated. */
+export interface UponLink extends CheckpointLink {
+  readonly upon: string | undefined;
+}
+
 /** What comes next of an author's checkpoints: one; nothing; or it cannot be told, because what it is upon is neither held nor in effect. */
 export type NextCheckpoint<T> =
   | { readonly kind: 'next'; readonly checkpoint: T }
   | { readonly kind: 'none' | 'contested' | 'elsewhere' };
 
 /**
- * Each checkpoint is upon another, from whose floors its own follow: of those that it takes the place of the one that was in force. So they
- * take effect one after another, in the order of this way, and end where every node ends that holds the same. `now`: the one in effect
- * here. `joins`: by whoever is to make the one that joins contested ones, and that is upon the first of them.
+ * Each checkpoint says which other one it is upon, from whose floors its own follow. So they take effect one after another, in the order
+ * of this way, and end where every node ends that holds the same. `now`: the one in effect here. `joins`: by whoever is to make the one
+ * that joins contested ones.
  */
-export function nextCheckpoint<T extends CheckpointLink>(
+export function nextCheckpoint<T extends UponLink>(
   held: Iterable<T>,
   now: string | undefined,
   { joins = false }: { readonly joins?: boolean } = {},
@@ -21,20 +26,16 @@ export function nextCheckpoint<T extends CheckpointLink>(
   if (effective === undefined) return { kind: 'none' };
   if (effective.contested && !joins) return { kind: 'contested' };
   let next: T | undefined;
+  // A hash of what names it cannot be named in it, so the way ends.
   for (let at: T | undefined = effective.checkpoint; at !== undefined;) {
     if (at.id === now) return next === undefined ? { kind: 'none' } : { kind: 'next', checkpoint: next };
     next = at;
-    const before = baseOf(at, byId);
-    if (before === undefined) break;
-    at = byId.get(before);
+    if (at.upon === undefined) break;
+    // It may be in effect here and not be held.
+    if (at.upon === now) return { kind: 'next', checkpoint: next };
+    at = byId.get(at.upon);
     if (at === undefined) return { kind: 'elsewhere' };
   }
   if (now !== undefined || next === undefined) return { kind: 'elsewhere' };
   return { kind: 'next', checkpoint: next };
-}
-
-/** The checkpoint that one is upon; undefined for one that is upon none. One that is not held might be it. */
-function baseOf<T extends CheckpointLink>({ prev }: T, held: ReadonlyMap<string, T>): string | undefined {
-  const links = prev.map((id): CheckpointLink => held.get(id) ?? { id, gen: Infinity, prev: [] });
-  return effectiveCheckpoint(links.map(({ id, gen }) => ({ id, gen, prev: [] })))?.checkpoint.id;
 }

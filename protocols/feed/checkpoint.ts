@@ -46,6 +46,8 @@ export interface CheckpointStatement {
   readonly gen: number;
   /** Checkpoints that it takes the place of, by their ids, ascending. */
   readonly prev: readonly string[];
+  /** The checkpoint above whose floors its own records were evaluated, by its id; undefined for one that began at the genesis of each. */
+  readonly upon: string | undefined;
   /** The frontier of the covered entries, ascending by epoch. */
   readonly covers: readonly FrontierItem[];
   /** Owner digest of the covered records, hex. */
@@ -73,12 +75,13 @@ export interface Checkpoint extends CheckpointStatement {
 
 /** Signs a checkpoint. */
 export function signCheckpoint(identity: Identity, statement: CheckpointStatement): Uint8Array {
-  const { net, gen, prev, covers, digest, count, bytes, chunks, evidence, time } = statement;
+  const { net, gen, prev, upon, covers, digest, count, bytes, chunks, evidence, time } = statement;
   const payload = encodeCbor({
     v: 1,
     net,
     gen,
     prev: prev.map(fromHex),
+    upon: upon === undefined ? null : fromHex(upon),
     covers: covers.map(frontierItemCbor),
     digest: fromHex(digest),
     count,
@@ -117,6 +120,7 @@ const KEYS = [
   'net',
   'gen',
   'prev',
+  'upon',
   'covers',
   'digest',
   'count',
@@ -141,6 +145,7 @@ function read(bytes: Uint8Array, open: typeof verifyEnvelope): Checkpoint {
     net: map.net,
     gen: whole(map.gen, 1, CHECKPOINT_LIMITS.generations),
     prev: prevOf(map.prev),
+    upon: map.upon === null ? undefined : hash(map.upon),
     covers: coversOf(map.covers),
     digest: hash(map.digest),
     count: whole(map.count),

@@ -351,9 +351,7 @@ class History {
       if (at === undefined) break;
       const { covers } = expandCovers(at.covers, node.store.feeds(owner.peerId, 'public'));
       way.unshift(new Map(covers.map(({ epoch, seq }) => [epoch, seq])));
-      const before = at.prev.flatMap((each) => byId.get(each) ?? []);
-      before.sort((a, b) => b.gen - a.gen || (a.id < b.id ? -1 : 1));
-      id = before[0]?.id;
+      id = at.upon;
     }
     const states = new Map<RecordKey, RecordState>();
     for (let i = 0; i < 4; i++) {

@@ -92,7 +92,16 @@ export function servedSnapshot({ floors = [], evidence = 0, said = {} }: Snapsho
   const builder = new SnapshotBuilder(covers, (chunk, list) => chunks[list].push(chunk));
   for (const floor of all) atOnce(builder.add(floor));
   for (const entry of entries) builder.keep(entry, new Set([1, 2]));
-  const statement = { net: 'test', gen: 1, prev: [], covers, ...builder.finish(), time: TIME, ...said };
+  const statement = {
+    net: 'test',
+    gen: 1,
+    prev: [],
+    upon: undefined,
+    covers,
+    ...builder.finish(),
+    time: TIME,
+    ...said,
+  };
   const checkpoint = readCheckpoint(signCheckpoint(AUTHOR, statement));
   return { checkpoint, chunks, floors, entries };
 }

@@ -1,6 +1,7 @@
 import { type Chunk, decodeChunk } from '../../../protocols/checkpoint/chunk.ts';
 import { type CheckpointLink, effectiveCheckpoint } from '../../../protocols/checkpoint/effective.ts';
 import { expandCovers } from '../../../protocols/checkpoint/covers.ts';
+import { nextCheckpoint, type UponLink } from '../../../protocols/checkpoint/succession.ts';
 import { ItemReader } from '../../../protocols/checkpoint/read-items.ts';
 import { SnapshotBuilder } from '../../../protocols/checkpoint/snapshot.ts';
 import {
@@ -195,6 +196,7 @@ export function vectorStatement(): CheckpointStatement {
     net: 'vectors',
     gen: 3,
     prev: [hash('05'), hash('06')],
+    upon: hash('04'),
     covers: vectorSnapshot().covers,
     digest: hash('77'),
     count: 3,
@@ -220,7 +222,8 @@ function statementVectors(): unknown {
   const [cover] = good.covers;
   const cases: [string, Uint8Array][] = [
     ['a checkpoint', sealed],
-    ['the first of an author', with_({ gen: 1, prev: [] })],
+    ['the first of an author', with_({ gen: 1, prev: [], upon: undefined })],
+    ['upon none', with_({ upon: undefined })],
     ['no covers', with_({ covers: [] })],
     ['covers out of order', with_({ covers: good.covers.toReversed() })],
     ['an epoch twice', with_({ covers: cover === undefined ? [] : [cover, cover] })],
@@ -234,6 +237,8 @@ function statementVectors(): unknown {
     ['nine of prev', with_({ prev: Array.from('123456789', (digit) => hash(`0${digit}`)) })],
     ['a field more', forged((map) => (map['note'] = ''))],
     ['another version', forged((map) => (map['v'] = 2))],
+    ['upon one of 31 bytes', forged((map) => (map['upon'] = new Uint8Array(31)))],
+    ['without what it is upon', forged((map) => delete map['upon'])],
     ['a digest of 31 bytes', forged((map) => (map['digest'] = new Uint8Array(31)))],
     ['a signature over something else', sealed.with(-1, (sealed.at(-1) ?? 0) ^ 1)],
   ];
@@ -286,6 +291,42 @@ function effectiveVectors(): unknown[] {
   });
 }
 
+/** Sets of checkpoints, and which comes next upon what is in effect. */
+function nextVectors(): unknown[] {
+  const link = (id: string, gen: number, upon: string | undefined, ...prev: string[]): UponLink => ({
+    id: hash(id),
+    gen,
+    prev: prev.map(hash).sort(),
+    upon: upon === undefined ? undefined : hash(upon),
+  });
+  const line = [link('01', 1, undefined), link('02', 2, '01', '01'), link('03', 3, '02', '02')];
+  const passing = [...line.slice(0, 2), link('03', 3, '01', '02')];
+  const beside = [...line.slice(0, 2), link('04', 2, '01', '01')];
+  const joined = [...beside, link('05', 3, '04', '02', '04')];
+  const cases: [string, UponLink[], string | undefined][] = [
+    ['the first', line, undefined],
+    ['the one behind that in effect', line, '01'],
+    ['nothing behind the last', line, '03'],
+    ['one that is passed over', passing, '01'],
+    ['in effect is one that was passed over', passing, '02'],
+    ['upon none again', [...line, link('06', 4, undefined, '03')], undefined],
+    ['contested', beside, '01'],
+    ['joined, upon one of them', joined, '01'],
+    ['joined, and the other one is in effect', joined, '02'],
+    ['upon one that is not held', [link('03', 3, '02', '02')], undefined],
+    ['upon one that is in effect and not held', [link('03', 3, '02', '02')], '02'],
+  ];
+  return cases.map(([name, held, now]) => {
+    const next = nextCheckpoint(held, now === undefined ? undefined : hash(now));
+    return {
+      name,
+      held: held.map((each) => ({ ...each, upon: each.upon ?? null })),
+      now: now === undefined ? null : hash(now),
+      next: next.kind === 'next' ? next.checkpoint.id : next.kind,
+    };
+  });
+}
+
 /** Feeds that name one another, and what a frontier of them covers. */
 function coverVectors(): unknown[] {
   const [old, running] = EPOCHS;
@@ -327,6 +368,7 @@ export function checkpointVectors(): unknown {
   return {
     statements: statementVectors(),
     effective: effectiveVectors(),
+    next: nextVectors(),
     covers: coverVectors(),
     snapshot: snapshotVector(),
     items: refusedItems(),

@@ -223,6 +223,42 @@ it('that a record was erased stays in its floor, whatever is erased of it later;
   expect(await author.store.floor(key)).toMatchObject({ kind: 'ended', erased: true });
 });
 
+it('an author whose last checkpoint cannot be made anew makes the next upon the one before it', async () => {
+  const author = await member(nodeOf(1));
+  const [early, late, none] = await Promise.all([2, 3, 4].map((n) => member(nodeOf(n), [author.identity])));
+  if (early === undefined || late === undefined || none === undefined) throw new Error('no members');
+  await trade(author, 8);
+  await made(author.checkpoints());
+  const [first] = await heldOf(author);
+  for (const node of [author, early, late]) {
+    await pull(author, node, [author.self]);
+    expect((await taken(node, author.self)).outcome).toBe('done');
+  }
+  await edit(author, 'l3', { title: 'plain-willow-12' });
+  // Made by a process in which it does not take effect at once.
+  await made(author.checkpoints());
+  const second = (await heldOf(author)).find(({ gen }) => gen === 2);
+  expect(second).toMatchObject({ prev: [first?.id], upon: first?.id });
+  await pull(author, early, [author.self]);
+  expect((await taken(early, author.self)).ids).toEqual([second?.id]);
+  await erase(author, 'l3');
+  expect(await taken(author)).toMatchObject({ outcome: 'incomplete', ids: [] });
+  expect(await made(author.checkpoints(0, { takesEffect: true }))).toMatchObject({ outcome: 'made' });
+  const third = (await heldOf(author)).find(({ gen }) => gen === 3);
+  expect(third).toMatchObject({ prev: [second?.id], upon: first?.id });
+  const outcomes: string[] = [];
+  for (const node of [author, early, late, none]) {
+    await pull(author, node, [author.self]);
+    outcomes.push((await taken(node, author.self)).outcome);
+    expect(node.digestOf(author.self)).toBe(author.digestOf(author.self));
+    expect(await node.views()).toEqual(await author.views());
+    expect(await wrongOf(node)).toEqual([]);
+  }
+  // Whoever had the first one in effect goes on from there; the others need what is stored at one of these.
+  expect(outcomes).toEqual(['none', 'incomplete', 'done', 'incomplete']);
+  for (const node of [author, late]) expect(node.store.floors.mark(author.self).now?.id).toBe(third?.id);
+});
+
 async function rebuilt(node: LedgerNode): Promise<Problem[]> {
   let problems: Problem[] = [];
   await node.ledger.alone(async () => {

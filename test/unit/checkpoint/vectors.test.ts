@@ -10,6 +10,7 @@ import {
 } from '../../../protocols/checkpoint/chunk.ts';
 import { expandCovers } from '../../../protocols/checkpoint/covers.ts';
 import { type CheckpointLink, effectiveCheckpoint } from '../../../protocols/checkpoint/effective.ts';
+import { nextCheckpoint } from '../../../protocols/checkpoint/succession.ts';
 import { ItemReader } from '../../../protocols/checkpoint/read-items.ts';
 import { SnapshotBuilder, type SnapshotSums } from '../../../protocols/checkpoint/snapshot.ts';
 import {
@@ -48,6 +49,12 @@ interface Vectors {
     readonly held: readonly CheckpointLink[];
     readonly effective: string | null;
     readonly contested: boolean;
+  }[];
+  readonly next: readonly {
+    readonly name: string;
+    readonly held: readonly (CheckpointLink & { readonly upon: string | null })[];
+    readonly now: string | null;
+    readonly next: string;
   }[];
   readonly covers: readonly {
     readonly name: string;
@@ -97,6 +104,12 @@ test.each(statements.ops)('an op $name is $outcome', ({ author, k, outcome }) =>
 test.each(vectors.effective)('in force: $name', ({ held, effective, contested }) => {
   const found = effectiveCheckpoint(held);
   expect([found?.checkpoint.id ?? null, found?.contested ?? false]).toEqual([effective, contested]);
+});
+
+test.each(vectors.next)('next: $name', ({ held, now, next }) => {
+  const links = held.map((each) => ({ ...each, upon: each.upon ?? undefined }));
+  const found = nextCheckpoint(links, now ?? undefined);
+  expect(found.kind === 'next' ? found.checkpoint.id : found.kind).toBe(next);
 });
 
 test.each(vectors.covers)('covers: $name', ({ frontier, held, covers, missing }) => {
