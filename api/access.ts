@@ -1,6 +1,7 @@
 import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { Caller } from './ports/audit.ts';
+import type { Session } from './ports/sessions.ts';
 import type { Visibility } from './ports/registration.ts';
 import type { RegistrationKey } from '../protocols/registry/registration-key.ts';
 
@@ -27,7 +28,7 @@ export type RouteAccess = 'open' | 'known' | Scope;
 
 /** What the API-wide middleware has set before a route runs. */
 export interface ApiEnv {
-  Variables: { principal: Principal; requestId: string; caller?: Caller };
+  Variables: { principal: Principal; requestId: string; caller?: Caller; session?: Session };
 }
 
 /** Whether a caller may use a route of this access. */

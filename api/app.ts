@@ -2,13 +2,15 @@ import { getPath } from 'hono/utils/url';
 import { AgrinetError } from '../protocols/errors.ts';
 import { boundsOf, answerErrors } from './bounds.ts';
 import type { ApiContext } from './context.ts';
-import { GROUPS } from './groups.ts';
+import { GROUPS, PAGES } from './groups.ts';
 import { requestId } from './limits/request-id.ts';
 import { router, type Router } from './route.ts';
 import type { TrendReports } from './trend-reports.ts';
 
+const ALL = [...GROUPS, ...PAGES] as const;
+
 /** Makes an app of some groups of routes, behind what bounds all requests. */
-type Mount = (groups: readonly (typeof GROUPS)[number][]) => Promise<Router>;
+type Mount = (groups: readonly (typeof ALL)[number][]) => Promise<Router>;
 
 function mounting(node: ApiContext): Mount {
   const bound = boundsOf(node);
@@ -25,7 +27,7 @@ function mounting(node: ApiContext): Mount {
 
 /** Every route, and the document that describes them. */
 async function everything(node: ApiContext, mount: Mount): Promise<Router> {
-  const [app, { describeRoutes }] = await Promise.all([mount(GROUPS), import('./openapi.ts')]);
+  const [app, { describeRoutes }] = await Promise.all([mount(ALL), import('./openapi.ts')]);
   describeRoutes(app, node.version);
   return app;
 }
@@ -52,7 +54,7 @@ function unloaded(node: ApiContext, cause: unknown): Router {
 
 /** In place of a first segment that no route begins with. */
 const UNKNOWN = '*';
-const SEGMENTS: ReadonlySet<string> = new Set(GROUPS.flatMap(({ segments }) => segments));
+const SEGMENTS: ReadonlySet<string> = new Set(ALL.flatMap(({ segments }) => segments));
 
 /**
  * The same API for a server. Groups of routes are loaded, within milliseconds, when a path that begins with one of their segments is first
@@ -64,7 +66,7 @@ export function serveApp(node: ApiContext): Pick<Router, 'fetch'> {
   const loading = new Map<string, Promise<Router>>();
 
   async function load(segment: string): Promise<Router> {
-    const groups = GROUPS.filter(({ segments }) => segments.includes(segment));
+    const groups = ALL.filter(({ segments }) => segments.includes(segment));
     try {
       const app = await (groups.length > 0 ? mount(groups) : everything(node, mount));
       apps.set(segment, app);

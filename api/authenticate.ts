@@ -1,13 +1,17 @@
 import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { ApiEnv } from './access.ts';
-import type { Access } from './ports/access.ts';
+import type { ApiContext } from './context.ts';
+import { isPage } from './groups.ts';
 
 /** The query parameter for a key, as EventSource of the Agrinet chat UI sends it; links and pictures in a page cannot send headers either. */
 const KEY_IN_QUERY = /^\/(events|stream\/[^/]+|attachments\/messages\/[^/]+\/[^/]+)$/;
 
-/** Identifies the caller of a request, once, before any route. Throws `unauthorized`, `token-invalid`, `token-unverifiable`. */
-export function authenticate(access: Access) {
+/**
+ * Identifies the caller of a request, once, before any route: by its credentials, on pages else by the session of the browser, which has no
+ * effect on the API. Throws `unauthorized`, `token-invalid`, `token-unverifiable`.
+ */
+export function authenticate(node: Pick<ApiContext, 'access' | 'sessions' | 'self' | 'limits'>) {
   return createMiddleware<ApiEnv>(async (c, next) => {
     const header = c.req.header('authorization');
     const bearer = header === undefined ? undefined : /^Bearer +(\S+)$/i.exec(header)?.[1];
@@ -15,7 +19,16 @@ export function authenticate(access: Access) {
       throw new AgrinetError('token-invalid', 'Unauthorized: Invalid Token');
     const inQuery = KEY_IN_QUERY.test(c.req.path) ? c.req.query('x-api-key') : undefined;
     const apiKey = c.req.header('x-api-key') ?? inQuery;
-    c.set('principal', await access.authenticate({ apiKey, bearer }));
-    await next();
+    if (apiKey === undefined && bearer === undefined && isPage(c.req.path)) {
+      const { sessionOf } = await import('./pages/session-cookie.ts');
+      const session = await sessionOf(c, node);
+      if (session !== undefined) {
+        c.set('session', session);
+        c.set('principal', session.principal);
+        return next();
+      }
+    }
+    c.set('principal', await node.access.authenticate({ apiKey, bearer }));
+    return next();
   });
 }

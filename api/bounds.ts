@@ -1,9 +1,12 @@
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { AgrinetError } from '../protocols/errors.ts';
 import type { ApiEnv } from './access.ts';
 import { audited } from './audited.ts';
 import { authenticate } from './authenticate.ts';
 import type { ApiContext } from './context.ts';
-import { errorAnswer, isClientGone } from './errors.ts';
+import { type ErrorAnswer, errorAnswer, isClientGone } from './errors.ts';
+import { isPage } from './groups.ts';
 import { allowOptions } from './limits/allow.ts';
 import { bodyEncoding } from './limits/body-encoding.ts';
 import { bodyLimits } from './limits/body.ts';
@@ -17,21 +20,36 @@ import type { Router } from './route.ts';
 
 /** Answers what a request throws, and paths that nothing takes. */
 export function answerErrors(app: Router, node: ApiContext): void {
-  app.onError((error, c) => {
-    const { status, body } = errorAnswer(error);
+  app.onError(async (error, c) => {
+    const answer = errorAnswer(error);
+    const { status, body } = answer;
     const id = c.get('requestId');
     node.metrics.refused(body.code);
     // A peer's fault, or a full disk, is reported to the caller and where it is noticed, not in a log line for each request.
     if ((status === 500 || body.code === 'token-unverifiable') && !isClientGone(error))
       node.log('request failed', { err: error, path: c.req.path, requestId: id });
-    return c.json({ ...body, requestId: id }, status);
+    return (await asPage(c, node, answer)) ?? c.json({ ...body, requestId: id }, status);
   });
-  app.notFound((c) =>
-    c.json(
-      { error: 'Not found', message: 'Not found', code: 'not-found', requestId: c.get('requestId') },
-      404,
-    ),
-  );
+  app.notFound(async (c) => {
+    const answer = errorAnswer(new AgrinetError('not-found', 'Not found'));
+    const page = await asPage(c, node, answer);
+    return page ?? c.json({ ...answer.body, requestId: c.get('requestId') }, 404);
+  });
+}
+
+/** The answer as a page, where a browser shows it; undefined elsewhere, and when the page cannot be made. */
+async function asPage(
+  c: Context<ApiEnv>,
+  node: ApiContext,
+  answer: ErrorAnswer,
+): Promise<Response | undefined> {
+  if (!isPage(c.req.path)) return undefined;
+  try {
+    return await (await import('./pages/error-page.ts')).errorPage(c, node, answer);
+  } catch (error) {
+    node.log('an error page could not be made', { err: error, path: c.req.path });
+    return undefined;
+  }
 }
 
 /** The middleware of every request, in this order. Rates and the like are counted once for all apps that it is given to. */
@@ -47,7 +65,7 @@ export function boundsOf(node: ApiContext): (app: Router) => void {
   ];
   const after = [
     rates.byAddress,
-    authenticate(node.access),
+    authenticate(node),
     rates.byPrincipal,
     audited(node.audit),
     bodyEncoding(),

@@ -36,6 +36,7 @@ import type { QuotaPort } from './ports/quota.ts';
 import type { RegistrationPort, Visibility } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
+import type { SessionsPort } from './ports/sessions.ts';
 import type { SmsPort } from './ports/sms.ts';
 import type { UsersPort } from './ports/users.ts';
 import type { WantsPort } from './ports/wants.ts';
@@ -96,6 +97,8 @@ export interface ApiContext {
   readonly limits: Omit<RateLimitOptions, 'now'> & HostCheckOptions;
   readonly access: Access;
   readonly keys: Keys;
+  /** Of browsers; loaded when first asked for. */
+  sessions(): Promise<SessionsPort>;
   readonly idempotency: IdempotencyTable;
   readonly catalogue: Catalogue;
   readonly conversations: ConversationsPort;

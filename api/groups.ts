@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Env, MergePath, MergeSchemaPath, Schema } from 'hono/types';
 import type { ApiEnv } from './access.ts';
 import type { ApiContext } from './context.ts';
+import type { Router } from './route.ts';
 import type { TrendReports } from './trend-reports.ts';
 
 /** The routes of a group, over what they use of the node. */
@@ -26,7 +27,7 @@ function group<At extends string, R>(
 
 /** Every group of routes, in the order in which they are tried. Each is loaded when a path of its is first asked for. */
 export const GROUPS = [
-  group('/', async () => (await import('./routes/node.ts')).nodeRoutes, ['', 'health', 'ready']),
+  group('/', async () => (await import('./routes/node.ts')).nodeRoutes, ['health', 'ready', 'status-page']),
   group('/metrics', async () => (await import('./routes/metrics.ts')).metricsRoutes),
   group('/listings', async () => (await import('./routes/listings.ts')).listingRoutes),
   group('/prices', async () => (await import('./routes/prices.ts')).priceRoutes),
@@ -83,3 +84,22 @@ type Mounted<G> =
 
 /** The type of the API, for its typed client. */
 export type Api = OpenAPIHono<ApiEnv, Mounted<(typeof GROUPS)[number]>, '/'>;
+
+/** A path and the loader of what answers it; pages are in no document and in no client. */
+const pages = (load: () => Promise<Routes<Router>>, ...segments: string[]): Group<'/', Router> =>
+  group('/', load, segments);
+
+/** The groups of pages, for browsers. */
+export const PAGES = [
+  pages(async () => (await import('./pages/home.ts')).homeRoutes, ''),
+  pages(async () => (await import('./pages/sign-in.ts')).signInRoutes, 'sign-in', 'sign-out'),
+  pages(async () => (await import('./pages/admin/overview.ts')).adminRoutes, 'admin'),
+  pages(async () => (await import('./pages/assets.ts')).assetRoutes, 'assets'),
+] as const;
+
+const OF_PAGES: ReadonlySet<string> = new Set(PAGES.flatMap(({ segments }) => segments));
+
+/** Whether a path is a page's: there browsers have sessions, and errors are pages. */
+export function isPage(path: string): boolean {
+  return OF_PAGES.has(path.split('/', 2)[1] ?? '');
+}

@@ -47,6 +47,7 @@ export const KEPT: readonly SublevelName[] = [
   'sources',
   'legacy',
   'apiKeys',
+  'sessions',
   'jobs',
   'users',
   'notifications',

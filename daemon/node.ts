@@ -90,7 +90,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const trade = { leftOut, reader, search, users, ...told, attachments, market };
   const operation = { audited, jobs, checkpoints, scrub, forget, mirror, examination };
   const federation = { registration, exchange, snapshots, replicationStatus };
-  const served = { ...trade, ...operation, ...federation, closing: closing.signal };
+  const served = { ...trade, ...operation, ...federation, keys, closing: closing.signal };
   const context = parts.add(defineApi(node, served));
   parts.add(defineFirstKey(node, apiKey));
   parts.add(defineHttp(base, { context, tls, listening }));

@@ -32,6 +32,7 @@ const DERIVATION = {
   sources: 'own',
   legacy: 'own',
   apiKeys: 'own',
+  sessions: 'own',
   jobs: 'own',
   users: 'own',
   notifications: 'own',

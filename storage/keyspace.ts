@@ -48,6 +48,7 @@ export const KEYSPACE = {
   sources: sublevel('u', 'node id', 'progress of pulls over HTTP; last hash'),
   legacy: sublevel('x', 'origin, collection, id', 'item of an old back end; in no feed and no digest'),
   apiKeys: sublevel('p', 'key id', 'keyed hash, owner, scopes, expiry'),
+  sessions: sublevel('A', 'hash of a token', 'who is signed in, since when, and until when'),
   jobs: sublevel('q', 'job id', 'job and its state'),
   users: sublevel('6', 'user id', "the node's own directory: name, role, phone, notice preferences"),
   notifications: sublevel('n', 'user, notification id', 'message, read, time'),

@@ -54,13 +54,14 @@ const ready = route('open', {
     ),
   },
 });
-const front = route('read', {
-  operationId: 'getFrontPage',
+const statusPage = route('read', {
+  operationId: 'getStatusPage',
   method: 'get',
-  path: '/',
+  path: '/status-page',
   tags,
   summary: 'Show the status page of the node',
-  responses: { 200: media('An HTML page without scripts.', 'text/html') },
+  description: 'What callers without a key may know of it; with the key of an operator, everything.',
+  responses: { 200: media('An HTML page.', 'text/html') },
 });
 
 export function nodeRoutes(node: ApiContext, trends: TrendReports) {
@@ -75,9 +76,8 @@ export function nodeRoutes(node: ApiContext, trends: TrendReports) {
       const { message, code } = trouble;
       return c.json({ status: 'not-ready' as const, error: message, code, alarms }, 503);
     })
-    .openapi(front, async (c) => {
-      c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
-      const { page } = await import('../page.ts');
-      return c.html(await page(node, trends, visibilityOf(c.get('principal'))));
+    .openapi(statusPage, async (c) => {
+      const { showStatus } = await import('../pages/status.ts');
+      return showStatus(c, node, trends);
     });
 }

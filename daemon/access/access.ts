@@ -1,4 +1,5 @@
 import type { Access, Keys } from '../../api/ports/access.ts';
+import type { SessionsPort } from '../../api/ports/sessions.ts';
 import type { Env } from '../../protocols/env.ts';
 import type { AgrinetError } from '../../protocols/errors.ts';
 import type { Database } from '../../storage/database.ts';
@@ -6,16 +7,19 @@ import { keyTable } from '../../storage/key-table.ts';
 import type { Logger } from '../logger.ts';
 import type { NodeClock } from '../node-clock.ts';
 import type { Settings } from '../settings.ts';
-import { createAuthenticator } from './authenticator.ts';
+import { type Authenticator, createAuthenticator } from './authenticator.ts';
 import { loadOrCreatePepper } from './key-pepper.ts';
 import { KeyRing } from './key-ring.ts';
 import { watchedKeys } from './watched-keys.ts';
+import type { SessionRing } from './sessions.ts';
 import type { Tokens } from './tokens.ts';
 
 /** Keys and tokens of a node. */
 export interface AccessControl {
   readonly access: Access;
   readonly keys: Keys;
+  /** Sessions of browsers; read when somebody first asks for a page. */
+  sessions(): Promise<SessionsPort>;
   /** Whether a key was issued for a user of this name; where users have tokens, this node cannot tell and accepts any. */
   isUser(userId: string): boolean;
   /** Users to whom a key was issued, ended or not. */
@@ -63,8 +67,11 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
     jwtSecret === undefined && oauthIssuer === undefined
       ? undefined
       : (await import('./tokens.ts')).createTokens(settings, { now: cautious, steady, fetch });
+  const access = createAuthenticator({ apiKey, pepper, ring, tokens, publicReads, logger });
+  const sessions = sessionsOpener({ db, env, now: cautious, refusal, logger }, access);
   return {
-    access: createAuthenticator({ apiKey, pepper, ring, tokens, publicReads, logger }),
+    access,
+    sessions: () => sessions.open(),
     keys: watchedKeys(ring, {
       issued: ({ id, userId, scopes }) => logger.info({ id, userId, scopes }, 'API key issued'),
       revoked: ({ id, userId }) => logger.info({ id, userId }, 'API key revoked'),
@@ -75,7 +82,39 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
     }),
     isUser: (userId) => tokens !== undefined || ring.isHolder(userId),
     holders: () => ring.holders(),
-    reload: () => ring.reload(),
+    async reload() {
+      await ring.reload();
+      await sessions.reload();
+    },
     stop: () => ring.stop(),
+  };
+}
+
+/** Opens the sessions when they are first asked for: most nodes have no browser most of the time. */
+function sessionsOpener(
+  {
+    logger,
+    ...parts
+  }: Pick<AccessParts, 'db' | 'env' | 'refusal' | 'logger'> & { readonly now: () => number },
+  { principalOf, ownId }: Authenticator,
+) {
+  const onError = (error: unknown): void =>
+    logger.warn({ err: error }, 'the use of a session could not be written');
+  let opened: Promise<SessionRing> | undefined;
+  const read = async (): Promise<SessionRing> => {
+    const { openSessions } = await import('./sessions.ts');
+    return openSessions({ ...parts, principalOf, ownId, onError });
+  };
+  return {
+    open(): Promise<SessionRing> {
+      opened ??= read().catch((error: unknown) => {
+        opened = undefined;
+        throw error;
+      });
+      return opened;
+    },
+    async reload(): Promise<void> {
+      await (await opened)?.reload();
+    },
   };
 }

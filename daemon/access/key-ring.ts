@@ -75,8 +75,13 @@ export class KeyRing implements Keys {
       this.#timer = undefined;
       this.flush().catch(this.#parts.onError);
     });
-    const { id, userId, scopes } = row;
-    return { id, userId, scopes: scopesOf(scopes), registration: registrationOf(row) };
+    return holderOf(row);
+  }
+
+  /** Whom the key of this id belongs to, as of now; undefined for one that has ended. No use of it. */
+  holder(id: string): KeyHolder | undefined {
+    const row = this.#rows.get(id);
+    return row !== undefined && stateOf(row, this.#parts.now()) === 'active' ? holderOf(row) : undefined;
   }
 
   /** Whether a key, ended or not, is of this user. */
@@ -259,6 +264,11 @@ export class KeyRing implements Keys {
   #change<T>(work: () => Promise<T>): Promise<T> {
     return oneChange(this.#changes, this.#parts.refusal, work);
   }
+}
+
+function holderOf(row: StoredKey): KeyHolder {
+  const { id, userId, scopes } = row;
+  return { id, userId, scopes: scopesOf(scopes), registration: registrationOf(row) };
 }
 
 function unknown(): AgrinetError {

@@ -3,6 +3,7 @@ import type { AttachmentsPort } from '../../api/ports/attachments.ts';
 import type { SnapshotsPort } from '../../api/ports/checkpoints.ts';
 import type { SmsPort } from '../../api/ports/sms.ts';
 import { openIdempotencyTable } from '../../storage/idempotency-table.ts';
+import type { AccessControl } from '../access/access.ts';
 import type { Audited } from '../audit/node-audit.ts';
 import { createBackups } from '../backup/backups.ts';
 import { clockLine } from '../clock-line.ts';
@@ -55,6 +56,7 @@ export interface ApiComponents {
   readonly reader: Face<Reader>;
   readonly search: Face<Search>;
   readonly audited: Face<Audited>;
+  readonly keys: Face<Pick<AccessControl, 'sessions'>>;
   readonly users: Face<Directory>;
   readonly notices: Face<Pick<Notices, 'languages'>>;
   readonly wants: Face<ApiContext['wants']>;
@@ -101,10 +103,11 @@ export function defineApi(node: ApiNode, components: ApiComponents) {
 /** Access control and rate limits. */
 function callerPorts(
   { settings, rejoin }: ApiNode,
-  { audited }: ApiComponents,
-): Pick<ApiContext, 'limits' | 'access' | 'keys'> {
+  { audited, keys: { face: control } }: ApiComponents,
+): Pick<ApiContext, 'limits' | 'access' | 'keys' | 'sessions'> {
   const { access, keys } = audited.face;
   return {
+    sessions: () => control.sessions(),
     limits: {
       loopback: isLoopbackHost(settings.host),
       publicUrl: settings.publicUrl,

@@ -6,7 +6,7 @@ import { verifiedJson, verifyChecksum } from '../values.ts';
 import type { StoredPair } from './records.ts';
 
 /** Sublevels that are left out; everything else is included, also what is added later. `storage/README.md` has the reasons. */
-const LEFT_OUT: readonly SublevelName[] = ['journal', 'addresses', 'fetched'];
+const LEFT_OUT: readonly SublevelName[] = ['journal', 'addresses', 'fetched', 'sessions'];
 /** Sublevels that must not be found damaged on the day of the restore: a backup is refused while one is. */
 const CHECKED: readonly SublevelName[] = [
   'meta',

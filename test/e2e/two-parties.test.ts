@@ -135,7 +135,14 @@ describe('a contract between two of three nodes', () => {
       });
       expect(response.ok, `${method} ${url} without a key`).toBe(false);
     }
-    for (const url of ['/contracts', '/federation/export', '/federation/feeds', '/federation/digest', '/'])
+    for (const url of [
+      '/contracts',
+      '/federation/export',
+      '/federation/feeds',
+      '/federation/digest',
+      '/status-page',
+      '/',
+    ])
       for (const member of federation.members) {
         const text = await (await fetch(member.url + url)).text();
         expect(text, url).not.toContain(SECRET);

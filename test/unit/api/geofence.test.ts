@@ -100,7 +100,7 @@ describe('GEOFENCE', () => {
     expect(await ask(b, `/listings/${a.peerId}.nairobi`)).toMatchObject({ outside: 'outside-fence' });
     expect(await ask(b, `/listings/${a.peerId}.suva`)).not.toHaveProperty('outside');
     expect(await b.digest()).toBe(await a.digest());
-    const page = await (await b.app.request('/')).text();
+    const page = await (await b.app.request('/status-page')).text();
     expect(page).toContain('taveuni');
     expect(page).not.toContain('auckland');
     expect(await ask(b, '/geofence')).toEqual({ fence: '-17,179.8,300', active: true });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { serveApp } from '../../../api/app.ts';
-import { GROUPS } from '../../../api/groups.ts';
+import { GROUPS, PAGES } from '../../../api/groups.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -18,7 +18,7 @@ const segmentOf = (path: string): string | undefined => path.split('/', 2)[1];
 
 describe('the groups of routes', () => {
   it('name the first segment of each of their paths, and no other', async () => {
-    for (const { at, load, segments } of GROUPS) {
+    for (const { at, load, segments } of [...GROUPS, ...PAGES]) {
       const { routes } = (await load())(node.context, (query) => node.context.trends.report(query));
       const found = new Set(routes.map(({ path }) => segmentOf(at === '/' ? path : at + path)));
       expect([...found].toSorted(), at).toEqual([...segments].toSorted());
@@ -65,6 +65,12 @@ describe('the served app', () => {
       '/stream/none',
       '/none',
       '/openapi.json',
+      '/',
+      '/sign-in',
+      '/admin',
+      '/admin/none',
+      '/assets/none',
+      '/status-page',
     ];
     for (const method of ['GET', 'OPTIONS', 'DELETE'])
       await Promise.all(
@@ -74,7 +80,7 @@ describe('the served app', () => {
           expect(here.status, name).toBe(whole.status);
           expect(here.headers.get('allow'), name).toBe(whole.headers.get('allow'));
           const [mine, theirs] = await Promise.all([here.text(), whole.text()]);
-          const plain = (text: string): string => text.replace(/"requestId":"[^"]*"/, '');
+          const plain = (text: string): string => text.replace(/"requestId":"[^"]*"|Request [\w-]+/, '');
           expect(plain(mine), name).toBe(plain(theirs));
         }),
       );

@@ -270,10 +270,12 @@ it('takes prices as JSON and as NDJSON; the same price twice is one', async () =
 
 it('shows what others wrote as text, never as markup', async () => {
   await post({ type: 'offer', title: '<script>alert(1)</script>', market: '"><img src=x>' });
-  const response = await node.app.request('/');
-  const page = await response.text();
-  expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
-  expect(page).not.toContain('<script>alert');
-  expect(page).not.toContain('<img src=x>');
-  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+  for (const path of ['/', '/status-page']) {
+    const response = await node.app.request(path);
+    const page = await response.text();
+    expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
+    expect(page).not.toContain('<script>alert');
+    expect(page).not.toContain('<img src=x>');
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+  }
 });

@@ -88,9 +88,11 @@ describe('snapshots between nodes, over libp2p', () => {
   });
 
   it('the operator sees them on the page, and as events', async () => {
-    expect(await (await author.request('GET', '/')).text()).toContain('● made here');
-    expect(await (await holder.request('GET', '/')).text()).toMatch(/<h2>Checkpoints[^]*verified yet/);
-    expect(await (await holder.app.request('/')).text()).not.toContain('<h2>Checkpoints');
+    expect(await (await author.request('GET', '/status-page')).text()).toContain('● made here');
+    expect(await (await holder.request('GET', '/status-page')).text()).toMatch(
+      /<h2>Checkpoints[^]*verified yet/,
+    );
+    expect(await (await holder.app.request('/status-page')).text()).not.toContain('<h2>Checkpoints');
     const told = await firstEvent(author, { 'x-api-key': TEST_KEY });
     expect(told).toMatch(/event: federation.checkpoint\ndata: .*"outcome":"made"/);
     expect(told).toContain(checkpoint.id);

@@ -40,7 +40,7 @@ it('nobody is to blame for what depends on this node: its registry, its disk, it
 const MET: Readonly<Record<number, string>> = {
   400: 'address-refused body-malformed body-too-deep coordinates-malformed export-differs export-malformed fence-malformed fields-invalid id-invalid idempotency-malformed key-invalid key-limit key-malformed listings.header not-asked-for peer-sent-invalid query-invalid rating-score reason-required registration-invalid registration-self request-malformed wfp.header',
   401: 'token-invalid',
-  403: 'forbidden host-refused key-used not-a-party origin-refused request-unsigned unauthorized',
+  403: 'forbidden form-stale host-refused key-used not-a-party origin-refused request-unsigned sign-in-insecure sign-in-link-used unauthorized',
   404: 'key-unknown node-unknown not-found source-unknown user-unknown',
   405: 'method-refused',
   408: 'body-slow headers-slow',

@@ -1,20 +1,22 @@
 import { html } from 'hono/html';
-import type { RecordState } from '../protocols/open-dialog/record.ts';
-import type { TrendSignal } from '../protocols/market/trends.ts';
-import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
-import { isoTime } from '../protocols/wire/iso-time.ts';
-import type { ApiContext } from './context.ts';
-import type { AuthorCheckpoint } from './ports/checkpoints.ts';
-import type { NodeEntry } from './ports/registration.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { TrendSignal } from '../../protocols/market/trends.ts';
+import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
+import type { ApiContext } from '../context.ts';
+import type { AuthorCheckpoint } from '../ports/checkpoints.ts';
+import type { NodeEntry } from '../ports/registration.ts';
+import { type Html, timeOf } from './view.ts';
 
-type Html = ReturnType<typeof html>;
 /** How a node is called, by its peer id. */
 export type NameOf = (peer: string) => string;
 
 /** Columns of numbers are named with a `#` before. */
 function table(columns: readonly string[], rows: readonly Html[]): Html {
   const heads = columns.map((name) =>
-    name.startsWith('#') ? html`<th class="n">${name.slice(1)}</th>` : html`<th>${name}</th>`,
+    name.startsWith('#')
+      ? html`<th scope="col" class="n">${name.slice(1)}</th>`
+      : html`<th scope="col">${name}</th>`,
   );
   return html`<div class="scroll">
     <table>
@@ -66,7 +68,7 @@ function nodeRow(node: NodeEntry): Html {
     <td class="${look}">${state}${why === undefined ? '' : html`<small>${why}</small>`}</td>
     <td class="n">${listings}</td>
     <td class="n">${lag ?? '–'}</td>
-    <td>${lastSyncAt === 0 ? 'never' : isoTime(lastSyncAt).slice(0, 19).replace('T', ' ')}</td>
+    <td>${lastSyncAt === 0 ? 'never' : timeOf(lastSyncAt)}</td>
   </tr>`;
 }
 
@@ -108,13 +110,34 @@ export function holdingsTable(owners: ReturnType<ApiContext['digest']>['owners']
       html`<tr>
         <td>${nameOf(owner)}</td>
         <td class="n">${listings}</td>
-        <td>
-          <div class="bar"><i style="width:${Math.round((100 * listings) / most)}%"></i></div>
-        </td>
+        <td>${bar((100 * listings) / most)}</td>
         <td class="n">${prices}</td>
       </tr>`,
   );
   return table(['Owner', '#Listings', '', '#Prices'], rows);
+}
+
+/** A bar of so many percent. */
+function bar(percent: number): Html {
+  return html`<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+    <rect class="back" width="100" height="10" />
+    <rect width="${Math.round(percent)}" height="10" />
+  </svg>`;
+}
+
+/** A bar of so many percent of one half, to the left when they are below zero. */
+function movement(percent: number, confidence: number): Html {
+  const width = Math.round(Math.abs(percent));
+  const side = percent < 0 ? 'down' : 'up';
+  return html`<svg class="move" viewBox="-100 0 200 10" preserveAspectRatio="none" aria-hidden="true">
+    <rect
+      class="${side}"
+      x="${percent < 0 ? -width : 0}"
+      width="${width}"
+      height="10"
+      opacity="${(0.4 + 0.6 * confidence).toFixed(2)}"
+    />
+  </svg>`;
 }
 
 /** Bars to the left for what fell and to the right for what rose, against the largest change; paler when less certain. */
@@ -122,14 +145,10 @@ export function movementsTable(signals: readonly TrendSignal[]): Html | string {
   if (signals.length === 0) return '';
   const most = Math.max(1, ...signals.map(({ changePct }) => Math.abs(changePct)));
   const rows = signals.map(({ commodity, unit, kind, changePct, confidence, sampleSize, from, to }) => {
-    const width = Math.round((100 * Math.abs(changePct)) / most);
-    const style = `width:${width}%;opacity:${(0.4 + 0.6 * confidence).toFixed(2)}`;
     return html`<tr>
       <td>${commodity} <span class="muted">${unit}</span></td>
       <td>${kind}</td>
-      <td>
-        <div class="move"><i class="${changePct < 0 ? 'down' : 'up'}" style="${style}"></i></div>
-      </td>
+      <td>${movement((100 * changePct) / most, confidence)}</td>
       <td class="n">${changePct > 0 ? '+' : ''}${changePct} %</td>
       <td class="n">${sampleSize}</td>
       <td class="n">${confidence}</td>
