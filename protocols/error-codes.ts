@@ -197,6 +197,7 @@ export const ERROR_CODES = {
   'not-canonical': senders(),
   'peer-sent-invalid': senders(400),
   'range-malformed': senders(),
+  'rotation-malformed': senders(),
   'signature-invalid': senders(),
   'snapshot-differs': senders(),
   'snapshot-malformed': senders(),

@@ -22,6 +22,7 @@ import { ANSWER_LIMITS } from '../../daemon/sms/answer-codes.ts';
 import { SMS_LIMITS } from '../../daemon/sms/limits.ts';
 import { WAITING_LIMITS } from '../../daemon/notices/waiting-steps.ts';
 import { CHECKPOINT_LIMITS } from '../../protocols/feed/checkpoint.ts';
+import { ROTATION_LIMITS } from '../../protocols/rotation/statement.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
 import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
@@ -84,6 +85,7 @@ export const HTTP_LIMITS = {
 export const WIRE_LIMITS = {
   'protocols/wire/limits.ts': ['Entries, ops, documents', LIMITS],
   'protocols/feed/checkpoint.ts': ['Checkpoints', CHECKPOINT_LIMITS],
+  'protocols/rotation/statement.ts': ['Rotations', ROTATION_LIMITS],
   'protocols/mycelium/frontier-exchange.ts': ['Frontier exchange', FRONTIER_LIMITS],
   'protocols/mycelium/frontier-sequence.ts': ['Frontiers over HTTP', FRONTIER_SEQUENCE_LIMITS],
   'protocols/mycelium/range.ts': ['Range', RANGE_LIMITS],

@@ -24,6 +24,7 @@ import {
 import { rangeFrameVectors } from './range-frames.ts';
 import { rangeRequestVectors } from './range-requests.ts';
 import { ratingVectors } from './ratings.ts';
+import { rotationVectors } from './rotations.ts';
 import { erasureVectors, identityProofVectors, requestVectors, withdrawalVectors } from './statements.ts';
 import { envelopeVectors, signatureVectors } from './signatures.ts';
 import { snapshotVectors } from './snapshots.ts';
@@ -70,6 +71,7 @@ export function vectorsText(): string {
     requests: requestVectors(),
     identityProofs: identityProofVectors(),
     withdrawals: withdrawalVectors(),
+    rotations: rotationVectors(),
     export: exportVectors(),
     contracts: contractVectors(),
     dealNotes: dealNoteVectors(),

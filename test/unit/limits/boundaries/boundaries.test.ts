@@ -6,6 +6,7 @@ import { SNAPSHOT_CASES } from './snapshot-cases.ts';
 import { Bench } from './bench.ts';
 import type { AllCases, BoundaryCase } from './case.ts';
 import { CHECKPOINT_CASES } from './checkpoint-cases.ts';
+import { ROTATION_CASES } from './rotation-cases.ts';
 import { EXCHANGE_CASES } from './exchange-cases.ts';
 import { HTTP_CASES } from './http-cases.ts';
 import { WIRE_CASES } from './wire-cases.ts';
@@ -18,6 +19,7 @@ import { WIRE_CASES } from './wire-cases.ts';
 const CASES: AllCases = {
   'protocols/wire/limits.ts': WIRE_CASES,
   'protocols/feed/checkpoint.ts': CHECKPOINT_CASES,
+  'protocols/rotation/statement.ts': ROTATION_CASES,
   ...EXCHANGE_CASES,
   ...HTTP_CASES,
   ...ATTACHMENT_CASES,
