@@ -61,13 +61,13 @@ export interface Digest {
 
 /** Set hashes per channel, owner and collection, kept in memory and written with each commit that moves them. */
 export class Digests {
-  readonly #sums = new Map<string, Sum>();
+  #sums = new Map<string, Sum>();
   /** The same, by channel, owner and collection: a request about one owner must not cost as much as all owners. */
-  readonly #owners = new Map<string, Map<string, Map<string, Sum>>>();
+  #owners = new Map<string, Map<string, Map<string, Sum>>>();
   /** Sums of commits in flight, on which those after them build. */
   readonly #coming = new Map<string, Sum>();
   /** Digests of owners over their public records, until one of their records changes. */
-  readonly #ownerDigests = new Map<string, string>();
+  #ownerDigests = new Map<string, string>();
 
   /** The sums computed from the records in a database. */
   static async ofRecords(level: Level): Promise<Digests> {
@@ -79,20 +79,24 @@ export class Digests {
     return digests;
   }
 
-  /** Reads the stored sums, of now or of a snapshot; they are shown once the result is called. */
+  /**
+   * Reads the stored sums, of now or of a snapshot; they are shown once the result is called. Their digests are made while they are read, in
+   * turns with the disk: whoever asks for all of them first must not wait for thousands.
+   */
   async read({ level }: Pick<Database, 'level'>, snapshot?: Snapshot): Promise<() => void> {
-    const sums = new Map<string, Sum>();
+    const next = new Digests();
     const at = snapshot === undefined ? {} : { snapshot };
     for await (const [full, stored] of level.iterator({ ...range('digests'), ...at })) {
       const value = verifyChecksum(full, stored);
       const count = new DataView(value.buffer, value.byteOffset, 4).getUint32(0);
-      sums.set(innerKey(full), { count, lanes: sumFrom(value.subarray(4)) });
+      const sum: Sum = { count, lanes: sumFrom(value.subarray(4)) };
+      shownOf(sum);
+      next.#keep(innerKey(full), sum);
     }
     return () => {
-      this.#sums.clear();
-      this.#owners.clear();
-      this.#ownerDigests.clear();
-      for (const [key, sum] of sums) this.#keep(key, sum);
+      this.#sums = next.#sums;
+      this.#owners = next.#owners;
+      this.#ownerDigests = next.#ownerDigests;
     };
   }
 

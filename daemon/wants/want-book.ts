@@ -1,9 +1,11 @@
 import type { Want, WantDraft, WantPage } from '../../api/ports/wants.ts';
 import type { AskedListings } from '../../api/asked-listings.ts';
 import type { ListingQuery } from '../../api/listing-query.ts';
+import type { TurnEnv } from '../../protocols/cpu-slice.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
+import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { Held } from '../../storage/search/match.ts';
 import type { ChangedListingRows, ChangedListings, WantTable } from '../../storage/want-table.ts';
 import { WantIndex } from './want-index.ts';
@@ -35,19 +37,40 @@ export interface WantBookParts {
   /** The search of a query; throws `query-invalid`, `coordinates-malformed`. */
   readonly asked: (query: ListingQuery) => AskedListings;
   readonly isUser: (userId: string) => boolean;
-  readonly env: Pick<Env, 'now' | 'bytes'>;
+  readonly env: Pick<Env, 'now' | 'bytes'> & TurnEnv;
   /** Why nothing may be written now. */
   readonly refusal: () => AgrinetError | undefined;
   /** A static message, and fields that do not reveal what is wanted. */
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
+/** The wants in memory. */
+class HeldWants {
+  readonly byId = new Map<string, LiveWant>();
+  readonly byUser = new Map<string, LiveWant[]>();
+  readonly index = new WantIndex<LiveWant>();
+
+  add(want: LiveWant): void {
+    this.byId.set(want.id, want);
+    const own = this.byUser.get(want.userId);
+    if (own === undefined) this.byUser.set(want.userId, [want]);
+    else own.push(want);
+    this.index.add(want);
+  }
+
+  drop(want: LiveWant): void {
+    this.byId.delete(want.id);
+    const left = (this.byUser.get(want.userId) ?? []).filter((each) => each !== want);
+    if (left.length === 0) this.byUser.delete(want.userId);
+    else this.byUser.set(want.userId, left);
+    this.index.remove(want);
+  }
+}
+
 /** Saved searches: on disk, and in memory for matching. */
 export class WantBook {
   readonly #parts: WantBookParts;
-  #byId = new Map<string, LiveWant>();
-  #byUser = new Map<string, LiveWant[]>();
-  #index = new WantIndex<LiveWant>();
+  #held = new HeldWants();
   /** Memory moves only when a change is on disk. */
   readonly #changes = new SerialQueue();
 
@@ -56,29 +79,30 @@ export class WantBook {
   }
 
   get size(): number {
-    return this.#byId.size;
+    return this.#held.byId.size;
   }
 
-  /** Reads the table, also after the database was opened again. */
+  /** Reads the table, in turns of the event loop, also after the database was opened again; what was held before is held until it is done. */
   load(): Promise<void> {
     return this.#changes.run(async () => {
-      const { table, rows, warn } = this.#parts;
+      const { table, rows, warn, env } = this.#parts;
       const stored = await table.load(() => warn('a saved search is damaged and left out', {}));
-      this.#byId = new Map();
-      this.#byUser = new Map();
-      this.#index = new WantIndex();
+      const held = new HeldWants();
+      const turn = new CpuTurn(env);
       for (const want of stored.toSorted(byAge)) {
         rows.isBehind(want.after);
         const live = this.#live(want);
-        if (live !== undefined) this.#add(live);
+        if (live !== undefined) held.add(live);
+        await turn.pause();
       }
+      this.#held = held;
       rows.isWanted = this.size > 0;
     });
   }
 
   list(userId: string, limit: number, cursor?: string): WantPage {
     const now = this.#parts.env.now();
-    const all = this.#byUser.get(userId) ?? [];
+    const all = this.#held.byUser.get(userId) ?? [];
     const from = cursor === undefined ? 0 : all.findIndex(({ id }) => id === cursor) + 1;
     const wants = all.slice(from).filter((want) => !hasEnded(want, now));
     const last = wants[limit - 1];
@@ -88,7 +112,7 @@ export class WantBook {
   }
 
   get(userId: string, id: string): Want {
-    const want = this.#byId.get(id);
+    const want = this.#held.byId.get(id);
     if (want?.userId !== userId || hasEnded(want, this.#parts.env.now()))
       throw new AgrinetError('not-found', 'Not found');
     return want;
@@ -99,13 +123,15 @@ export class WantBook {
       const { table, rows, asked, isUser, env } = this.#parts;
       if (!isUser(draft.userId))
         throw new AgrinetError('user-unknown', 'this node has no such user; list them with: agrinet users');
-      const known = this.#byId.get(id);
+      const known = this.#held.byId.get(id);
       if (known?.userId === draft.userId) return known;
       const now = env.now();
       if (hasEnded(draft, now))
         throw new AgrinetError('fields-invalid', 'until: the time when a want ends has to be ahead');
       // Including those of former users.
-      const ended = [...this.#byId.values()].filter((want) => hasEnded(want, now) || !isUser(want.userId));
+      const ended = [...this.#held.byId.values()].filter(
+        (want) => hasEnded(want, now) || !isUser(want.userId),
+      );
       const want: StoredWant = { ...draft, id, createdAt: now, after: rows.last };
       const live: LiveWant = { ...want, asked: asked(draft.query) };
       this.#checkRoom(draft.userId, ended);
@@ -116,8 +142,8 @@ export class WantBook {
         rows.isWanted = this.size > 0;
         throw error;
       });
-      for (const each of ended) this.#drop(each);
-      this.#add(live);
+      for (const each of ended) this.#held.drop(each);
+      this.#held.add(live);
       return want;
     });
   }
@@ -126,8 +152,8 @@ export class WantBook {
     return this.#write(async () => {
       this.get(userId, id);
       await this.#parts.table.change([], [id]);
-      const want = this.#byId.get(id);
-      if (want !== undefined) this.#drop(want);
+      const want = this.#held.byId.get(id);
+      if (want !== undefined) this.#held.drop(want);
       this.#parts.rows.isWanted = this.size > 0;
     });
   }
@@ -139,7 +165,7 @@ export class WantBook {
     mayNotify: (userId: string) => boolean,
   ): Generator<LiveWant> {
     const { isUser } = this.#parts;
-    return this.#index.matching(
+    return this.#held.index.matching(
       held,
       (want) => want.after < no && !hasEnded(want, at) && mayNotify(want.userId) && isUser(want.userId),
     );
@@ -148,7 +174,7 @@ export class WantBook {
   #checkRoom(userId: string, ended: readonly Want[]): void {
     const { ofUser, ofNode } = WANT_LIMITS;
     const gone = ended.filter((want) => want.userId === userId).length;
-    if ((this.#byUser.get(userId)?.length ?? 0) - gone >= ofUser)
+    if ((this.#held.byUser.get(userId)?.length ?? 0) - gone >= ofUser)
       throw new AgrinetError('wants-full', `a user may have ${ofUser} wants: delete one of them`);
     if (this.size - ended.length >= ofNode)
       throw new AgrinetError('wants-full', `this node keeps ${ofNode} wants, and has no room for another`);
@@ -164,22 +190,6 @@ export class WantBook {
       });
       return undefined;
     }
-  }
-
-  #add(want: LiveWant): void {
-    this.#byId.set(want.id, want);
-    const own = this.#byUser.get(want.userId);
-    if (own === undefined) this.#byUser.set(want.userId, [want]);
-    else own.push(want);
-    this.#index.add(want);
-  }
-
-  #drop(want: LiveWant): void {
-    this.#byId.delete(want.id);
-    const left = (this.#byUser.get(want.userId) ?? []).filter((each) => each !== want);
-    if (left.length === 0) this.#byUser.delete(want.userId);
-    else this.#byUser.set(want.userId, left);
-    this.#index.remove(want);
   }
 
   #newId(): string {

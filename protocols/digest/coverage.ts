@@ -24,7 +24,7 @@ export function commonCoverage(one: Coverage, other: Coverage): Coverage {
 
 /** Whether everything in one is in the other, in the same version. */
 export function isCoveredBy(one: Coverage, other: Coverage): boolean {
-  return [...one].every(([collection, version]) => other.get(collection) === version);
+  return one === other || [...one].every(([collection, version]) => other.get(collection) === version);
 }
 
 /** A collection that two nodes do not compare, with the op version that either evaluates it by; null where it is not known. */
