@@ -11,15 +11,16 @@ type ImagesNode = Pick<ApiContext, 'attachments' | 'limits'>;
 
 const OWN_URL = /^\/attachments\/listings\/[^/]+\/([0-9a-f]{64})$/;
 
-/** The fields of a listing with its uploaded pictures named in `images`. Throws `fields-invalid`. */
+/** The fields of a listing with its uploaded pictures named in `images`. Without any, `current` is not read. Throws `fields-invalid`. */
 export async function withImages<F extends Fields>(
   node: ImagesNode,
   fields: F,
   principal: Principal,
-  known: RecordState | undefined,
+  current: () => Promise<RecordState | undefined>,
 ): Promise<F> {
   const list = listIn(fields['images']);
   if (list === undefined) return fields;
+  const known = await current();
   const base = (node.limits.publicUrl ?? '').replace(/\/+$/, '');
   const hashOf = (url: string): string | undefined =>
     OWN_URL.exec(base !== '' && url.startsWith(base) ? url.slice(base.length) : url)?.[1];

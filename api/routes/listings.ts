@@ -177,6 +177,9 @@ interface Asked extends AskedListings {
   readonly from: string | undefined;
 }
 
+/** What a listing that is being created was before. */
+const nothingYet = (): Promise<undefined> => Promise.resolve(undefined);
+
 type Pages = Pick<ApiContext, 'fence' | 'leftOut' | 'limits' | 'reader' | 'search'>;
 
 /** With the reason when it lies outside the fence. */
@@ -225,7 +228,7 @@ export function listingRoutes(node: ApiContext) {
   return router()
     .openapi(create, async (c) => {
       const principal = c.get('principal');
-      const fields = await withImages(node, forUser(c.req.valid('json'), principal), principal, undefined);
+      const fields = await withImages(node, forUser(c.req.valid('json'), principal), principal, nothingYet);
       const made = listingJson(await own.create(fields, idempotentId(c)), node.limits.publicUrl);
       c.header('location', `/listings/${made.listingId}`);
       return c.json(made, 201);
@@ -253,7 +256,7 @@ export function listingRoutes(node: ApiContext) {
       const key = await own.changeable(c.req.valid('param').id, principal);
       // Also a number or null in its place, so that nobody can assign a listing to another user, or to none.
       const patch = fields['userId'] === undefined ? fields : forUser(fields, principal);
-      const named = await withImages(node, patch, principal, await node.reader.get(key));
+      const named = await withImages(node, patch, principal, () => node.reader.get(key));
       return c.json(listingJson((await node.catalogue.patch(key, named)).state, node.limits.publicUrl), 200);
     })
     .openapi(replace, async (c) => {
@@ -261,7 +264,7 @@ export function listingRoutes(node: ApiContext) {
       const key = await own.changeable(c.req.valid('param').id, principal);
       const id = parseRecordKey(key)?.id ?? '';
       const given = forUser(c.req.valid('json'), principal);
-      const fields = await withImages(node, given, principal, await node.reader.get(key));
+      const fields = await withImages(node, given, principal, () => node.reader.get(key));
       const { state, created, changed } = await node.catalogue.putListing(id, fields);
       return c.json({ ...listingJson(state, node.limits.publicUrl), changed }, created ? 201 : 200);
     })
