@@ -77,7 +77,9 @@ function keepCompiled() {
     const folder = join(cache, 'agrinet');
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { uid, mode } = statSync(folder);
-    if (uid === process.getuid?.() && (mode & 0o022) === 0) module.enableCompileCache(folder);
+    if (uid !== process.getuid?.() || (mode & 0o022) !== 0) return;
+    module.enableCompileCache(folder);
+    process.env.NODE_COMPILE_CACHE = folder; // for the threads: each one turns it on for itself
   } catch {
     // Without such a folder it is compiled anew.
   }

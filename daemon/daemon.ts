@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { fullKey } from '../storage/keyspace.ts';
@@ -38,6 +39,8 @@ export async function runDaemon(settings: Settings): Promise<void> {
 async function run(settings: Settings, logger: Logger, supervision: Supervision): Promise<void> {
   const daemon = await startDaemon(settings, logger, (onHangup) => ignoreHangups(logger, onHangup));
   try {
+    // Threads started from now on need not compile again what this one has; and a process that is killed writes nothing.
+    flushCompileCache();
     supervision.ready(selfCheck(daemon.node, daemon.url), () => statusLine(daemon.node));
     await stopSignalled(systemEnv);
     supervision.stopping();
