@@ -71,6 +71,7 @@ export const GROUPS = [
   group('/notifications', async () => (await import('./routes/notifications.ts')).notificationRoutes),
   group('/sms', async () => (await import('./routes/sms.ts')).smsRoutes),
   group('/api/keys', async () => (await import('./routes/keys.ts')).keyRoutes),
+  group('/api/sessions', async () => (await import('./routes/sessions.ts')).sessionRoutes),
   group('/', async () => (await import('./routes/events.ts')).eventRoutes, ['events', 'stream']),
 ] as const;
 

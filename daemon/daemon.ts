@@ -37,10 +37,13 @@ export async function runDaemon(settings: Settings): Promise<void> {
 }
 
 async function run(settings: Settings, logger: Logger, supervision: Supervision): Promise<void> {
+  const isFirst = !(await exists(join(settings.dataDir, 'initialized')));
   const daemon = await startDaemon(settings, logger, (onHangup) => ignoreHangups(logger, onHangup));
   try {
     // Threads started from now on need not compile again what this one has; and a process that is killed writes nothing.
     flushCompileCache();
+    if (isFirst)
+      logger.info({ url: daemon.url }, 'to open the pages of this node in a browser, run: agrinet open');
     supervision.ready(selfCheck(daemon.node, daemon.url), () => statusLine(daemon.node));
     await stopSignalled(systemEnv);
     supervision.stopping();

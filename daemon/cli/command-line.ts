@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   resume: async () => (await import('./nodes.ts')).resumeCommand(),
   conflicts: async () => (await import('./conflicts.ts')).conflictsCommand(),
   contract: async () => (await import('./contract.ts')).contractCommand(),
+  open: async () => (await import('./open.ts')).openCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
   users: async () => (await import('./users.ts')).usersCommand(),
   wants: async () => (await import('./wants.ts')).wantsCommand(),

@@ -8,6 +8,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ADMINISTRATION, TOP } from '../../api/pages/navigation.ts';
 import { noChromium, startChromium, type WatchedPage, watchedPage } from '../support/chromium.ts';
+import { agrinet } from '../support/cli.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -71,6 +72,31 @@ async function seriousFindings(page: Page): Promise<string[]> {
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
 }
+
+it('agrinet open prints a link that signs in once', async () => {
+  const data = join(dir.path, 'opened');
+  const opened = await startDaemon(data, {});
+  try {
+    expect(opened.output()).toContain('run: agrinet open');
+    const { urls } = JSON.parse((await agrinet(opened, ['open', '--json'])).stdout) as { urls: string[] };
+    expect(urls).toHaveLength(1);
+    const link = new URL(urls[0] ?? '');
+    expect(link.origin).toBe(opened.url);
+    expect(await (await fetch(link)).text()).toContain('The link works once.');
+    const use = (): Promise<Response> =>
+      fetch(`${opened.url}/sign-in/link`, {
+        method: 'POST',
+        redirect: 'manual',
+        body: new URLSearchParams({ token: link.searchParams.get('token') ?? '' }),
+      });
+    const done = await use();
+    expect([done.status, done.headers.get('location')]).toEqual([303, '/admin']);
+    expect(done.headers.get('set-cookie')).toMatch(/HttpOnly/);
+    await expect.poll(async () => (await use()).status, { timeout: 10_000, interval: 1000 }).toBe(403);
+  } finally {
+    await opened.stop();
+  }
+});
 
 describe.skipIf(noChromium !== undefined)(`every page in Chromium${needs}`, () => {
   it.each(['light', 'dark'] as const)(

@@ -202,6 +202,7 @@ const writes = (): readonly Write[] => [
   { who: 'operator', route: 'POST /api/keys/{id:zoe}/rotate', body: {}, whom: 'zoe' },
   { who: 'operator', route: 'POST /api/keys/revoke', body: { id: '{zoe}' }, whom: 'zoe' },
   { who: 'operator', route: 'POST /rejoin/force' },
+  { who: 'operator', route: 'POST /api/sessions/links' },
   { who: 'operator', route: 'PATCH /users/{id:ben}', body: { phone: '+254700000001' } },
   { who: 'ben', route: 'PATCH /users/{id:ben}', body: { language: 'sw' } },
   { who: 'amina', route: 'POST /attachments', body: { any: 'bytes' } },
