@@ -7,7 +7,7 @@ import { VERSION } from '../version.ts';
 import type { UsageError } from './usage-error.ts';
 
 /** In the order of the help. Only the one that is called is loaded: the others cost a quarter of a second. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./start.ts')).startCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   join: async () => (await import('./join.ts')).joinCommand(),
@@ -44,6 +44,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   fsck: async () => (await import('./fsck.ts')).fsckCommand(),
 };
 
+/** What help is asked for with. */
+const HELP: ReadonlySet<string> = new Set(['help', '--help', '-h']);
+
 /** Runs `agrinet` with these arguments. Sets the exit code of the process unless it succeeds; never throws. */
 export async function runCommandLine(words: readonly string[]): Promise<void> {
   let wrong: UsageError | undefined;
@@ -55,6 +58,10 @@ export async function runCommandLine(words: readonly string[]): Promise<void> {
       .configureOutput({ writeOut: (text) => stdout.write(text) })
       .exitOverride();
     for (const load of called(words[0])) program.addCommand(below(program, await load()));
+    if (words.some((word) => HELP.has(word))) {
+      const { addExamples } = await import('./examples.ts');
+      for (const command of program.commands) addExamples(command);
+    }
     catchUsageErrors(program, (text, command) => (wrong = { text, command, words }));
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {

@@ -2,7 +2,15 @@ import { Command, Option } from 'commander';
 import { JOB_STATES, type JobState } from '../../api/ports/jobs.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, type JsonFlag, localTime, printable, printJson, printLine } from './output.ts';
+import {
+  JSON_OPTION,
+  type JsonFlag,
+  localTime,
+  printable,
+  printAnswer,
+  printJson,
+  printLine,
+} from './output.ts';
 
 /** `agrinet jobs`: how many there are and which, and dead ones tried again. */
 export function jobsCommand(): Command {
@@ -40,11 +48,12 @@ export function jobsCommand(): Command {
   command
     .command('retry <id>')
     .description('retry a dead job')
-    .action(async (id: string) => {
-      const { state } = await answerOf(
+    .option(...JSON_OPTION)
+    .action(async (id: string, form: JsonFlag) => {
+      const job = await answerOf(
         connect().api.jobs[':id'].retry.$post({ param: { id: encodeURIComponent(id) } }),
       );
-      printLine(`${printable(id)}: ${printable(state)}`);
+      printAnswer(job, form, ({ state }) => `${printable(id)}: ${printable(state)}`);
     });
   return command;
 }

@@ -4,7 +4,15 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { progressEnd } from './progress-lines.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable } from './box-table.ts';
-import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
+import {
+  JSON_OPTION,
+  type JsonFlag,
+  localTime,
+  printable,
+  printAnswer,
+  printJson,
+  printLine,
+} from './output.ts';
 import { withProgress } from './progress-bar.ts';
 
 /** `agrinet mirror`: the tables in DynamoDB that the node keeps like its own database. */
@@ -23,17 +31,19 @@ export function mirrorCommand(): Command {
     .command('init')
     .description('create missing tables')
     .option('--take-over', 'take over the tables of a node that is permanently gone')
-    .action(async (options: { takeOver?: true }) => {
+    .option(...JSON_OPTION)
+    .action(async (options: JsonFlag & { takeOver?: true }) => {
       const json = { takeOver: options.takeOver === true };
-      const { made, state, detail } = await answerOf(connect().api.mirror.init.$post({ json }));
-      printLine(
+      const answer = await answerOf(connect().api.mirror.init.$post({ json }));
+      const { made, state, detail } = answer;
+      printAnswer(answer, options, () =>
         made.length === 0
           ? 'No tables were missing.'
           : `Created: ${made.map((name) => printable(name)).join(', ')}`,
       );
       if (state !== 'running' && state !== 'filling' && state !== 'starting')
         throw new AgrinetError('request-refused', `the mirror is ${state}: ${printable(detail, 600)}`);
-      printLine(`The mirror is ${state}.`);
+      if (options.json !== true) printLine(`The mirror is ${state}.`);
     });
   command
     .command('verify')
