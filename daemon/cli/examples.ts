@@ -7,6 +7,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   join: 'agrinet join https://market.example.org --key K3yFromItsOperator',
   import: 'agrinet import prices.csv --region Nyanza --region Kisumu',
   demo: 'agrinet demo --exit',
+  open: 'agrinet open',
   digest: 'agrinet digest --json',
   doctor: 'agrinet doctor --diff https://market.example.org --deep',
   identity: 'agrinet identity',
