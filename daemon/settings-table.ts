@@ -559,7 +559,7 @@ export const SETTINGS = {
     schema: line(1024),
     expects: 'one line of at most 1024 characters',
     example: 'a sentence of many words',
-    help: 'Passphrase that encrypts the keys in a backup, for `backup --with-keys` and `restore`. If unset, both prompt for it on the terminal.',
+    help: 'Passphrase that encrypts the keys in a backup, for `backup --with-keys` and `restore`, and the node key for `identity export` and `import`. If unset, they prompt for it on the terminal.',
     secret: true,
   },
 } as const satisfies Record<string, Definition>;

@@ -9,12 +9,14 @@ export interface PassphraseSources {
   readonly file?: string | undefined;
   /** BACKUP_PASSPHRASE, or the file or credential of that name. */
   readonly setting: string | undefined;
+  /** What it encrypts, for the prompt. */
+  readonly what?: string;
 }
 
 /** A passphrase for new keys: from a file, the setting, or twice from the terminal. Throws `usage`, also for one that can be guessed. */
 export async function newPassphrase(sources: PassphraseSources): Promise<string> {
   const given = await givenPassphrase(sources);
-  const passphrase = given ?? (await ask('Passphrase for the keys in the backup: '));
+  const passphrase = given ?? (await ask(`Passphrase for the ${sources.what ?? 'keys in the backup'}: `));
   const weakness = weaknessOf(passphrase);
   if (weakness !== undefined)
     throw new AgrinetError(
@@ -28,7 +30,9 @@ export async function newPassphrase(sources: PassphraseSources): Promise<string>
 
 /** The passphrase of keys that are there. Throws `usage`. */
 export async function knownPassphrase(sources: PassphraseSources): Promise<string> {
-  return (await givenPassphrase(sources)) ?? ask('Passphrase of the keys in the backup: ');
+  return (
+    (await givenPassphrase(sources)) ?? ask(`Passphrase of the ${sources.what ?? 'keys in the backup'}: `)
+  );
 }
 
 async function givenPassphrase({ file, setting }: PassphraseSources): Promise<string | undefined> {
