@@ -1,8 +1,9 @@
+import type { Checkpoint } from '../feed/checkpoint.ts';
 import type { ReadOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { collectionOf } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import { draftEdit } from './drafts.ts';
+import { draftCheckpoint, draftEdit } from './drafts.ts';
 import type { WriteRequest } from './types.ts';
 import type { RecordChange } from './ports.ts';
 
@@ -43,6 +44,7 @@ export class Reissues {
   #addOp({ placed, read }: UndoneOp, documents: Set<RecordKey>): void {
     if ('problem' in read) {
       if (read.erasure !== undefined) this.#others.push(eraseAgain(placed, read.erasure.record));
+      if (read.checkpoint !== undefined) this.#others.push(checkpointAgain(read.checkpoint));
       return;
     }
     const { key, reading } = read;
@@ -83,6 +85,11 @@ function again(
 function eraseAgain({ bytes, channel }: PlacedOp, record: RecordKey): WriteRequest {
   const key = channel === 'public' ? record : channel;
   return { keys: [], draft: () => [{ key, channel, ops: [bytes] }] };
+}
+
+/** Whoever holds the other branch never receives the entry that it stood in, and would find another one effective. */
+function checkpointAgain({ author, signed }: Checkpoint): WriteRequest {
+  return { keys: [], draft: () => [draftCheckpoint(author, signed)] };
 }
 
 function restore(key: RecordKey, { view, channel }: RecordState): WriteRequest {

@@ -103,7 +103,10 @@ export function viewText(state: RecordState): string {
   return JSON.stringify(Object.entries(state.view).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Pulls what `to` lacks of these authors' public feeds, by the range protocol's own functions. Returns the entries taken. */
+/**
+ * Pulls what `to` lacks of these authors' public feeds, by the range protocol's own functions. Returns the entries taken, and with `forks`
+ * the proofs among them: then `from` may hold another branch, of which entries beyond the first are of no use.
+ */
 export async function pull(
   from: LedgerNode,
   to: LedgerNode,
@@ -116,13 +119,14 @@ export async function pull(
     const bytes: Uint8Array[] = [];
     for await (const item of rangeItems(from.store, request)) {
       if (item.kind === 'proof' && !forks) throw new Error(`${author} has a fork`);
-      if (item.kind === 'proof') await to.ledger.receiveProof(item.bytes);
+      if (item.kind === 'proof') taken += (await to.ledger.receiveProof(item.bytes)) === 'new' ? 1 : 0;
       else if (item.kind === 'erasure') await to.ledger.receiveErasure(item.bytes);
       else bytes.push(item.bytes);
     }
     for (const { kind, code } of await to.ledger.receive(bytes)) {
-      if (kind === 'accept') taken++;
-      else if (kind !== 'known') throw new Error(`an entry of ${author} became ${kind} ${code ?? ''}`);
+      if (kind === 'accept' || (forks && kind === 'fork')) taken++;
+      else if (kind !== 'known' && !(forks && (kind === 'gap' || code === 'forked')))
+        throw new Error(`an entry of ${author} became ${kind} ${code ?? ''}`);
     }
   }
   return taken;

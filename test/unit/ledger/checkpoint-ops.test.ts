@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
 import { type CheckpointStatement, signCheckpoint } from '../../../protocols/feed/checkpoint.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
+import { signEntry } from '../../../protocols/feed/entry.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftCheckpoint, draftFact } from '../../../protocols/ledger/drafts.ts';
 import type { Committed } from '../../../protocols/ledger/types.ts';
@@ -114,6 +115,37 @@ it('is written by the own ledger, and pulled by others', async () => {
     expect(await pull(node, other, [node.self])).toBe(2);
     expect((await Array.fromAsync(other.store.checkpoints(node.self))).length).toBe(2);
     expect(other.digestOf(node.self)).toBe(node.digestOf(node.self));
+  } finally {
+    await other.close();
+    otherDir.remove();
+  }
+});
+
+it('that stood above a fork of its own feed is issued again: whoever holds the other branch never receives that entry', async () => {
+  const { self, store } = node;
+  const price = (market: string) => draftFact({ author: self, epoch: '' }, 'prices', { ...PRICE, market });
+  await node.ledger.write({ keys: [], draft: () => [price('a')] });
+  const [feed] = store.feeds(self, 'public');
+  const head = feed && (await store.entry(feed.no, feed.seq));
+  if (head === undefined) throw new Error('nothing was written');
+  const { n: _, root: __, ...place } = head.header;
+  const at = { ...place, seq: 2, prev: head.hash, after: [] };
+  const branch = signEntry(nodeOf(8), at, price('b').ops);
+  const otherDir = tempDir('checkpoint-ops');
+  const other = await openLedgerNode(otherDir.path, nodeOf(9), merger);
+  try {
+    await pull(node, other, [self]);
+    expect(await other.ledger.receive([branch.bytes])).toMatchObject([{ kind: 'accept' }]);
+    const signed = signCheckpoint(nodeOf(8), said(1));
+    await node.ledger.write({ keys: [], draft: () => [draftCheckpoint(self, signed)] });
+    expect(await node.ledger.receive([branch.bytes])).toMatchObject([{ kind: 'fork' }]);
+    await node.ledger.drain();
+    await pull(node, other, [self], { forks: true });
+    const ids = async (each: LedgerNode): Promise<Set<string>> =>
+      new Set((await Array.fromAsync(each.store.checkpoints(self))).map(({ checkpoint }) => checkpoint.id));
+    expect((await ids(other)).size).toBe(1);
+    expect(await ids(other)).toEqual(await ids(node));
+    expect(other.digestOf(self)).toBe(node.digestOf(self));
   } finally {
     await other.close();
     otherDir.remove();
