@@ -8,6 +8,7 @@ import {
   type Settings,
   settingsInvalid,
 } from './settings.ts';
+import type { PreviousSettings } from './previous-secret.ts';
 import { type Definition, SETTINGS } from './settings-table.ts';
 import { shellWord } from './setting-values.ts';
 
@@ -76,7 +77,8 @@ export function readSettings(env: Environment = process.env): Settings {
  * with a line for each.
  */
 export function refuseWeakSecrets(
-  settings: Pick<Settings, 'host' | 'publicUrl' | 'apiKey' | 'jwtSecret' | 'federationWebhookSecret'>,
+  settings: Pick<Settings, 'host' | 'publicUrl' | 'apiKey' | 'jwtSecret' | 'federationWebhookSecret'> &
+    PreviousSettings,
 ): void {
   const url = settings.publicUrl === undefined ? undefined : URL.parse(settings.publicUrl);
   if (isLoopbackHost(settings.host) && (url === undefined || url === null || isLoopbackHost(url.hostname)))
@@ -85,6 +87,8 @@ export function refuseWeakSecrets(
     API_KEY: settings.apiKey,
     JWT_SECRET: settings.jwtSecret,
     FEDERATION_WEBHOOK_SECRET: settings.federationWebhookSecret,
+    JWT_SECRET_PREVIOUS: settings.jwtSecretPrevious,
+    FEDERATION_WEBHOOK_SECRET_PREVIOUS: settings.federationWebhookSecretPrevious,
   };
   const problems = Object.entries(secrets).flatMap(([name, secret]): SettingProblem[] => {
     const weakness = secret === undefined ? undefined : weaknessOf(secret);

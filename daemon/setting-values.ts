@@ -23,6 +23,8 @@ export const line = (max: number) =>
     .string()
     .max(max)
     .refine((value) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(value));
+/** A time in UTC as ISO 8601 has it, to the minute or finer; milliseconds since 1970. */
+export const moment = z.iso.datetime({ precision: -1 }).or(z.iso.datetime()).transform(Date.parse);
 export const httpUrl = z
   .string()
   .max(2048)

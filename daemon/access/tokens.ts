@@ -1,7 +1,8 @@
-import { createSecretKey } from 'node:crypto';
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
 import type { Principal, Scope } from '../../api/access.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { previousSecret, type PreviousSettings } from '../previous-secret.ts';
 import type { Settings } from '../settings.ts';
 import { createIssuer, issuerNames, type IssuerParts } from './issuer.ts';
 import { scopesOf } from './key-rules.ts';
@@ -29,12 +30,12 @@ export interface Tokens {
 }
 
 /**
- * JWTs (RFC 7519, checked according to RFC 8725): HS256 with JWT_SECRET, or from the OAuth2/OIDC issuer by its JWKS. The algorithm
+ * JWTs (RFC 7519, checked according to RFC 8725): HS256 with JWT_SECRET or, in its grace time, the one before, or from the OAuth2/OIDC issuer by its JWKS. The algorithm
  * alone decides which of the two keys is tried, so neither can replace the other. `exp` is required, from the issuer `iss` and `aud`
- * too. Throws `settings-invalid` for an issuer without an audience.
+ * too. Throws `settings-invalid` for an issuer without an audience, and for a previous secret without an end.
  */
 export function createTokens(
-  settings: Pick<Settings, 'jwtSecret' | 'oauthIssuer' | 'oauthAudience'>,
+  settings: Pick<Settings, 'jwtSecret' | 'oauthIssuer' | 'oauthAudience'> & PreviousSettings,
   parts: TokenParts,
 ): Tokens {
   const { jwtSecret, oauthIssuer, oauthAudience } = settings;
@@ -44,10 +45,29 @@ export function createTokens(
       'OAUTH_AUDIENCE: not set, so tokens that OAUTH_ISSUER issued for other services would be accepted. Set it to the audience of this node.',
     );
   const secret = jwtSecret === undefined ? undefined : createSecretKey(jwtSecret, 'utf8');
+  const previous = previousSecret(settings, 'jwtSecretPrevious');
+  const previousKey = previous === undefined ? undefined : createSecretKey(previous.secret, 'utf8');
   const issuer =
     oauthIssuer === undefined
       ? undefined
       : createIssuer(oauthIssuer, { steady: parts.steady, fetch: parts.fetch });
+
+  /** With the secret, or within its grace time the one before. */
+  async function signedPayload(
+    token: string,
+    current: KeyObject,
+    common: JWTVerifyOptions,
+  ): Promise<JWTPayload> {
+    const options = { ...common, algorithms: ['HS256'] };
+    try {
+      return (await jwtVerify(token, current, options)).payload;
+    } catch (error) {
+      const isOther = error instanceof errors.JWSSignatureVerificationFailed;
+      if (!isOther || previous === undefined || previousKey === undefined || parts.now() >= previous.until)
+        throw error;
+      return (await jwtVerify(token, previousKey, options)).payload;
+    }
+  }
 
   async function payloadOf(token: string): Promise<JWTPayload> {
     const { alg } = decodeProtectedHeader(token);
@@ -56,8 +76,7 @@ export function createTokens(
       clockTolerance: TOLERANCE_S,
       currentDate: new Date(parts.now()),
     };
-    if (alg === 'HS256' && secret !== undefined)
-      return (await jwtVerify(token, secret, { ...common, algorithms: ['HS256'] })).payload;
+    if (alg === 'HS256' && secret !== undefined) return signedPayload(token, secret, common);
     if (alg === undefined || !ISSUER_ALGORITHMS.includes(alg)) throw invalid();
     if (issuer === undefined || oauthIssuer === undefined || oauthAudience === undefined) throw invalid();
     const asked = { issuer: issuerNames(oauthIssuer), audience: oauthAudience };

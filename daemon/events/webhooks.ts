@@ -3,6 +3,7 @@ import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { EventLogName, EventSubscription, EventWish, DeliverableEvent } from '../../api/ports/events.ts';
 import type { JsonObject } from '../../api/ports/jobs.ts';
+import type { PreviousSecret } from '../previous-secret.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 export interface WebhookOptions {
@@ -12,6 +13,8 @@ export interface WebhookOptions {
   readonly noticeUrls?: readonly string[];
   /** FEDERATION_WEBHOOK_SECRET; without it nothing is posted. */
   readonly secret: string | undefined;
+  /** FEDERATION_WEBHOOK_SECRET_PREVIOUS, which signs beside it in its grace time. */
+  readonly previous?: PreviousSecret | undefined;
   /** Peer id of this node, sent to receivers. */
   readonly node: string;
   readonly env: Pick<Env, 'now' | 'after' | 'deadline'>;
@@ -40,9 +43,18 @@ export function isPosted({ id, type, audience }: DeliverableEvent): boolean {
   return type.startsWith('federation.') || type === 'notification' || type === 'conflict';
 }
 
-/** `t=<unix seconds>,v1=<hex HMAC-SHA256 over "t.body">`. */
-export function signWebhook(secret: string, seconds: number, body: string): string {
-  return `t=${seconds},v1=${createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex')}`;
+/** `t=<unix seconds>,v1=<hex HMAC-SHA256 over "t.body">`, with another `v1` for the secret before while that is still good. */
+function signWebhook(
+  { secret, previous }: { readonly secret: string; readonly previous: PreviousSecret | undefined },
+  now: number,
+  body: string,
+): string {
+  const seconds = Math.floor(now / 1000);
+  const secrets = previous === undefined || now >= previous.until ? [secret] : [secret, previous.secret];
+  const signatures = secrets.map((each) =>
+    createHmac('sha256', each).update(`${seconds}.${body}`).digest('hex'),
+  );
+  return [`t=${seconds}`, ...signatures.map((each) => `v1=${each}`)].join(',');
 }
 
 /**
@@ -128,6 +140,7 @@ export function createWebhookHandler({
   urls,
   noticeUrls = [],
   secret,
+  previous,
   node,
   env,
   warn,
@@ -149,7 +162,7 @@ export function createWebhookHandler({
     const time = isoTime(event.time);
     const body = JSON.stringify({ id: event.id, type: event.type, time, data: event.data, node });
     const status = await post(url, body, {
-      'x-agrinet-signature': signWebhook(secret, Math.floor(env.now() / 1000), body),
+      'x-agrinet-signature': signWebhook({ secret, previous }, env.now(), body),
       'x-agrinet-event': event.type,
       'x-agrinet-delivery': job.id,
     });

@@ -24,11 +24,14 @@ export function wrongSetting({ setting, line, fix }: SettingProblem): Finding {
 
 /** Secrets that can be guessed. A node that others can reach does not start with one; on loopback they are reported all the same. */
 export function checkSecrets({ settings }: OfflineFacts): Finding[] {
-  const { apiKey, jwtSecret, federationWebhookSecret } = settings;
+  const { apiKey, jwtSecret, federationWebhookSecret, jwtSecretPrevious, federationWebhookSecretPrevious } =
+    settings;
   const secrets = {
     API_KEY: apiKey,
     JWT_SECRET: jwtSecret,
     FEDERATION_WEBHOOK_SECRET: federationWebhookSecret,
+    JWT_SECRET_PREVIOUS: jwtSecretPrevious,
+    FEDERATION_WEBHOOK_SECRET_PREVIOUS: federationWebhookSecretPrevious,
   };
   return Object.entries(secrets).flatMap(([name, secret]): Finding[] => {
     const weakness = secret === undefined ? undefined : weaknessOf(secret);

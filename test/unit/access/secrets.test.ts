@@ -135,6 +135,8 @@ describe('weak secrets', () => {
       ['API_KEY', 'apiKey'],
       ['JWT_SECRET', 'jwtSecret'],
       ['FEDERATION_WEBHOOK_SECRET', 'federationWebhookSecret'],
+      ['JWT_SECRET_PREVIOUS', 'jwtSecretPrevious'],
+      ['FEDERATION_WEBHOOK_SECRET_PREVIOUS', 'federationWebhookSecretPrevious'],
     ] as const) {
       refuseWeakSecrets({ ...none, [setting]: secret });
       for (const where of [{ host: '0.0.0.0' }, { host: '::' }, { publicUrl: 'https://node.example.org' }]) {

@@ -107,6 +107,33 @@ describe('HS256 with JWT_SECRET', () => {
     for (const token of [hs256(good()), hs256(good(), ''), hs256(good(), 'undefined')])
       await expect(none.verify(token)).rejects.toMatchObject(refused);
   });
+
+  test('the secret before is good until its grace time ends, under the same rules', async () => {
+    const before = randomBytes(32).toString('base64');
+    const until = now + 60_000;
+    const settings = { jwtSecret: secret, oauthIssuer: undefined, oauthAudience: undefined };
+    const both = createTokens({ ...settings, jwtSecretPrevious: before, previousSecretsUntil: until }, clock);
+    for (const key of [secret, before])
+      expect(await both.verify(hs256(good(), key))).toMatchObject({ userId: 'amina' });
+    const wrong = [
+      hs256(good(), randomBytes(32).toString('base64')),
+      hs256({ sub: 'amina' }, before),
+      hs256({ sub: 'amina', exp: seconds() - 60 }, before),
+      forged({ alg: 'HS512' }, good(), before),
+    ];
+    for (const token of wrong) await expect(both.verify(token)).rejects.toMatchObject(refused);
+    now = until - 1;
+    await both.verify(hs256(good(), before));
+    now = until;
+    await expect(both.verify(hs256(good(), before))).rejects.toMatchObject(refused);
+    await both.verify(hs256(good()));
+    expect(() => createTokens({ ...settings, jwtSecretPrevious: before }, clock)).toThrow(
+      expect.objectContaining({
+        code: 'settings-invalid',
+        message: expect.stringMatching(/^PREVIOUS_SECRETS_UNTIL: not set, so JWT_SECRET_PREVIOUS would/),
+      }),
+    );
+  });
 });
 
 describe('an issuer by its JWKS', () => {

@@ -71,12 +71,15 @@ describe('loadSettings', () => {
       tlsCertFile: undefined,
       tlsKeyFile: undefined,
       jwtSecret: undefined,
+      jwtSecretPrevious: undefined,
+      previousSecretsUntil: undefined,
       oauthIssuer: undefined,
       oauthAudience: undefined,
       redisUrl: undefined,
       syncIntervalMinutes: 30,
       federationWebhookUrls: [],
       federationWebhookSecret: undefined,
+      federationWebhookSecretPrevious: undefined,
       twilioAccountSid: undefined,
       smsAcceptLimit: [],
       smsDailyLimit: 30,
@@ -224,6 +227,14 @@ test('isLoopbackHost', () => {
   for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.evil.org', 'localhost.evil.org', '']) {
     expect(isLoopbackHost(host), host).toBe(false);
   }
+});
+
+test('a time is in UTC, to the minute or finer', () => {
+  const read = (text: string) => loadSettings({ PREVIOUS_SECRETS_UNTIL: text }).previousSecretsUntil;
+  expect(read('2026-12-31T00:00Z')).toBe(Date.UTC(2026, 11, 31));
+  expect(read('2026-12-31T00:00:01Z')).toBe(Date.UTC(2026, 11, 31, 0, 0, 1));
+  for (const wrong of ['2026-12-31', '2026-13-01T00:00Z', '2026-12-31T00:00+01:00', 'soon'])
+    expect(() => read(wrong)).toThrow(/PREVIOUS_SECRETS_UNTIL: .* is not a time in UTC/);
 });
 
 test('agrinet start with bad settings: a line each, exit code 64', () => {

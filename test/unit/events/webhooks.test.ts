@@ -17,11 +17,12 @@ const SECRET = 'a secret of the test, long enough';
 const NOW = 1_700_000_000_500;
 
 /** What api/README.md tells receivers to do. */
-function verify(header: string, body: string, nowSeconds: number): boolean {
-  const found = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(header);
+function verify(header: string, body: string, nowSeconds: number, secret = SECRET): boolean {
+  const found = /^t=(\d+)((?:,v1=[0-9a-f]{64})+)$/.exec(header);
   if (found === null || Math.abs(nowSeconds - Number(found[1])) > 300) return false;
-  const mac = createHmac('sha256', SECRET).update(`${found[1]}.${body}`).digest();
-  return timingSafeEqual(mac, Buffer.from(found[2] ?? '', 'hex'));
+  const mac = createHmac('sha256', secret).update(`${found[1]}.${body}`).digest();
+  const given = [...(found[2] ?? '').matchAll(/,v1=([0-9a-f]+)/g)].map(([, each = '']) => each);
+  return given.some((each) => timingSafeEqual(mac, Buffer.from(each, 'hex')));
 }
 
 describe('webhooks', () => {
@@ -67,6 +68,22 @@ describe('webhooks', () => {
   });
   const event = { id: 7, type: 'federation.sync', time: NOW, data: { node: 'n1', received: 3 } };
   const run = { signal: new AbortController().signal };
+
+  it('while the secret is replaced, both verify, and afterwards only the new one', async () => {
+    const before = 'the secret of the test before, long enough';
+    for (const until of [NOW + 1, NOW]) {
+      const handler = createWebhookHandler(options({ previous: { secret: before, until } }));
+      await handler(job(event), run);
+      const posted = got.at(-1);
+      const [signature, body] = [String(posted?.headers['x-agrinet-signature']), posted?.body ?? ''];
+      const seconds = Math.floor(NOW / 1000);
+      expect([SECRET, before].map((secret) => verify(signature, body, seconds, secret))).toEqual([
+        true,
+        until > NOW,
+      ]);
+      expect(verify(signature, body, seconds, 'a secret that neither of them is')).toBe(false);
+    }
+  });
 
   it('posts a signed body; a tampered one, an old one and another secret do not verify', async () => {
     expect(await createWebhookHandler(options())(job(event), run)).toEqual({ status: 204 });
