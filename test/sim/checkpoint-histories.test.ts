@@ -49,7 +49,10 @@ it(
 it(
   'the same with forks, also of what is covered',
   async () => {
-    expect((await histories('forks')).forks).toBeGreaterThan(0);
+    const { forks, branches } = await histories('forks');
+    // In the end, by proof alone; and in between, with nodes that hold the other branch.
+    expect(forks + branches).toBeGreaterThan(0);
+    if (third >= 125) expect(Math.min(forks, branches)).toBeGreaterThan(0);
   },
   most,
 );
