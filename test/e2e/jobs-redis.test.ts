@@ -8,7 +8,7 @@ import { compileCache } from '../support/compile-cache.ts';
 import { freePort } from '../support/daemon.ts';
 import { redisLacking, startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { waitFor } from '../support/wait.ts';
+import { UnexpectedStatus, waitFor } from '../support/wait.ts';
 
 const lacking = redisLacking();
 const script = (name: string): string => fileURLToPath(new URL(`../support/${name}.ts`, import.meta.url));
@@ -63,7 +63,8 @@ describe.skipIf(lacking !== undefined)(
         headers: { 'x-api-key': KEY, 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+      if (!response.ok)
+        throw new UnexpectedStatus(`${method} ${path}`, response.status, await response.text());
       return (await response.json()) as T;
     }
     async function startDaemon(): Promise<ChildProcess> {

@@ -8,6 +8,7 @@ import { openNotificationTable } from '../../../storage/notification-table.ts';
 import { catalogueDigest } from '../../support/catalogue-digest.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { UnexpectedStatus } from '../../support/wait.ts';
 
 /** Written by the life of the node below. */
 const BESIDE = ['apiKeys', 'notifications', 'legacy', 'events', 'idempotency', 'httpNodes'] as const;
@@ -24,7 +25,7 @@ describe('what stands beside the feeds', () => {
 
   async function json(node: TestNode, method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await node.request(method, path, body);
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    if (!response.ok) throw new UnexpectedStatus(`${method} ${path}`, response.status, await response.text());
     return response.json();
   }
   async function shown(node: TestNode): Promise<typeof before> {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { UnexpectedStatus, waitFor } from '../../support/wait.ts';
+import { boundOf, UnexpectedStatus, waitFor } from '../../support/wait.ts';
 
 it('a wait goes on over what is not there yet, and names it when it was in vain', async () => {
   let looks = 0;
@@ -12,7 +12,7 @@ it('a wait goes on over what is not there yet, and names it when it was in vain'
     throw new UnexpectedStatus('GET /listings/x', 404, 'Not found');
   };
   await expect(waitFor('a record', never, 50)).rejects.toMatchObject({
-    message: 'waited 50 ms in vain for a record',
+    message: expect.stringMatching(/^waited \d+ ms in vain for a record$/) as string,
     cause: { status: 404 },
   });
 });
@@ -27,4 +27,11 @@ it('any other error ends a wait at once', async () => {
     await expect(waitFor('a record', failing)).rejects.toBe(error);
     expect(looks).toBe(1);
   }
+});
+
+it('a wait is as long as it says where no task queues for a processor, and ends before the timeout of a test where all do', () => {
+  expect(boundOf(10_000, 0)).toBe(10_000);
+  expect(boundOf(10_000, 8000)).toBe(18_000);
+  expect(boundOf(10_000, 600_000)).toBe(45_000);
+  expect(boundOf(120_000, 600_000)).toBe(120_000);
 });
