@@ -29,7 +29,7 @@ import { CHUNK_BYTES, decodeChunk, ENTRY_ITEM } from '../../protocols/checkpoint
 import { checkEvidence, SnapshotReader } from '../../protocols/checkpoint/snapshot-reader.ts';
 import { verifyCheckpoint } from '../../protocols/feed/checkpoint.ts';
 import { atOnce } from '../../protocols/ledger/turn.ts';
-import { askChunks } from '../../protocols/mycelium/snapshot-asking.ts';
+import { askChunks, askHashes } from '../../protocols/mycelium/snapshot-asking.ts';
 import {
   decodeSnapshotRequest,
   encodeSnapshotRequest,
@@ -328,6 +328,19 @@ function snapshotDecoders(): Decoder[] {
           yield bytes;
         }
         await askFor(() => readSnapshotSequence(body()));
+      },
+    },
+    {
+      name: 'hashes of a snapshot over HTTP',
+      seeds: [concat([encodeCbor(asked.hashes), encodeCbor(new Uint8Array(0))])],
+      // As many frames as one read of a socket brings.
+      bombs: [concat(Array.from({ length: 1927 }, () => encodeCbor(new Uint8Array(32))))],
+      longest: 64 * 1024,
+      async run(bytes) {
+        async function* body(): AsyncGenerator<Uint8Array> {
+          yield bytes;
+        }
+        await askHashes(() => readSnapshotSequence(body()), checkpoint, 'records');
       },
     },
   ];
