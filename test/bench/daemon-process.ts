@@ -78,7 +78,12 @@ export async function startDaemon(
   };
   const cwd = folder; // no .env of the project and no data folder of it
   const child = observed
-    ? fork(OBSERVED, { cwd, env, execArgv: FLAGS, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    ? fork(OBSERVED, {
+        cwd,
+        env: { ...env, MALLOC_ARENA_MAX: '2' },
+        execArgv: FLAGS,
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      })
     : spawn(process.execPath, [BIN, 'start'], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const commits: ObservedCommit[] = [];
   child.on('message', (commit: ObservedCommit) => commits.push(commit));

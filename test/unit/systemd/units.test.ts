@@ -60,6 +60,17 @@ describe('agrinetd.service', () => {
   });
 });
 
+test('systemd and PM2 bound the pools of the C library as agrinet.mjs does', () => {
+  const [, most = ''] =
+    /^const POOLS = \{ MALLOC_ARENA_MAX: '(\d+)' \};$/m.exec(text('../daemon/agrinet.mjs')) ?? [];
+  expect(most).not.toBe('');
+  expect(values('agrinetd.service', 'Environment')).toContain(`MALLOC_ARENA_MAX=${most}`);
+  const { apps } = createRequire(import.meta.url)('../../../systemd/ecosystem.config.cjs') as {
+    apps: { name: string; env: Record<string, string> }[];
+  };
+  expect(apps.find(({ name }) => name === 'agrinetd')?.env).toMatchObject({ MALLOC_ARENA_MAX: most });
+});
+
 test('systemd and PM2 give Node.js the flags with which agrinet.mjs would begin again', () => {
   const [, list = ''] = /^const FLAGS = \[([^\]]*)\];$/m.exec(text('../daemon/agrinet.mjs')) ?? [];
   const wanted = [...list.matchAll(/^ {2}'(.*)',$/gm)].map(([, flag]) => flag);
