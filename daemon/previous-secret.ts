@@ -25,11 +25,19 @@ export function previousSecret(
   settings: PreviousSettings,
   which: keyof typeof NAMES,
 ): PreviousSecret | undefined {
-  const { [which]: secret, previousSecretsUntil: until } = settings;
+  return withEnd(settings[which], NAMES[which], settings.previousSecretsUntil);
+}
+
+/** The same of a secret that stands elsewhere, by its name. */
+export function withEnd(
+  secret: string | undefined,
+  name: string,
+  until: number | undefined,
+): PreviousSecret | undefined {
   if (secret === undefined) return undefined;
   if (until !== undefined) return { secret, until };
   throw new AgrinetError(
     'settings-invalid',
-    `PREVIOUS_SECRETS_UNTIL: not set, so ${NAMES[which]} would be accepted for ever. Set it to the end of the grace time, for example 2026-12-31T00:00Z.`,
+    `PREVIOUS_SECRETS_UNTIL: not set, so ${name} would be accepted for ever. Set it to the end of the grace time, for example 2026-12-31T00:00Z.`,
   );
 }

@@ -155,7 +155,7 @@ export const SETTINGS = {
     schema: moment,
     expects: 'a time in UTC, such as 2026-12-31T00:00Z',
     example: '2026-12-31T00:00Z',
-    help: 'Until when `JWT_SECRET_PREVIOUS` and `FEDERATION_WEBHOOK_SECRET_PREVIOUS` are used beside their successors.',
+    help: 'Until when `JWT_SECRET_PREVIOUS`, `FEDERATION_WEBHOOK_SECRET_PREVIOUS` and the second line of `key-pepper` are used beside their successors.',
   },
   oauthIssuer: {
     env: 'OAUTH_ISSUER',

@@ -8,6 +8,7 @@ import type { Logger } from '../logger.ts';
 import type { NodeClock } from '../node-clock.ts';
 import type { Settings } from '../settings.ts';
 import { type Authenticator, createAuthenticator } from './authenticator.ts';
+import { type PreviousSettings, withEnd } from '../previous-secret.ts';
 import { loadOrCreatePepper } from './key-pepper.ts';
 import { KeyRing } from './key-ring.ts';
 import { watchedKeys } from './watched-keys.ts';
@@ -35,7 +36,8 @@ export interface AccessParts {
   readonly settings: Pick<
     Settings,
     'dataDir' | 'publicReads' | 'jwtSecret' | 'oauthIssuer' | 'oauthAudience'
-  >;
+  > &
+    PreviousSettings;
   /** The daemon's own key: it may do everything, and is not in the list. */
   readonly apiKey: string;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'debug'>;
@@ -58,10 +60,11 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
     logger.warn({ key }, 'an API key in the database is damaged: it is refused from now on'),
   );
   const rows = await table.load();
-  const pepper = await loadOrCreatePepper(settings.dataDir, rows.length > 0, env);
+  const { pepper, before } = await loadOrCreatePepper(settings.dataDir, rows.length > 0, env);
+  const previous = withEnd(before, 'the second line of key-pepper', settings.previousSecretsUntil);
   const onError = (error: unknown): void =>
     logger.warn({ err: error }, 'the use of API keys could not be written; it is kept and retried');
-  const ring = new KeyRing({ table, pepper, env, now: cautious, wall, refusal, onError }, rows);
+  const ring = new KeyRing({ table, pepper, previous, env, now: cautious, wall, refusal, onError }, rows);
   const { jwtSecret, oauthIssuer, publicReads } = settings;
   const tokens: Tokens | undefined =
     jwtSecret === undefined && oauthIssuer === undefined

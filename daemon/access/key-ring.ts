@@ -20,6 +20,7 @@ import {
   scopesOf,
   stateOf,
 } from './key-rules.ts';
+import type { PreviousSecret } from '../previous-secret.ts';
 import { oneChange } from '../write-refusal.ts';
 
 /** What a valid key says about its holder. */
@@ -34,6 +35,8 @@ export interface KeyRingParts {
   readonly table: KeyTable;
   /** Secret of the keyed hash. */
   readonly pepper: string;
+  /** The secret before, with which keys that were not used since are hashed. */
+  readonly previous?: PreviousSecret | undefined;
   readonly env: Pick<Env, 'bytes' | 'after'>;
   readonly now: () => number;
   /** The clock as the machine shows it; default `now`. No key is made while that cannot be. */
@@ -54,6 +57,9 @@ const USES_MS = 30_000;
 export class KeyRing implements Keys {
   readonly #parts: KeyRingParts;
   readonly #hashOf: (key: string) => Buffer;
+  readonly #hashedBefore: ((key: string) => Buffer) | undefined;
+  /** Keys that came while their hash was still made with the secret before, by id: the new hash, hex, until it is on disk. */
+  readonly #hashedAgain = new Map<string, string>();
   #rows: Map<string, StoredKey>;
   #uses = new Map<string, { count: number; last: number }>();
   /** Resolves when every change so far has ended. */
@@ -63,6 +69,7 @@ export class KeyRing implements Keys {
   constructor(parts: KeyRingParts, rows: readonly StoredKey[]) {
     this.#parts = parts;
     this.#hashOf = keyHasher(parts.pepper);
+    this.#hashedBefore = parts.previous && keyHasher(parts.previous.secret);
     this.#rows = new Map(rows.map((row) => [row.id, row]));
   }
 
@@ -193,10 +200,13 @@ export class KeyRing implements Keys {
       this.#uses = new Map();
       const rows = [...uses].flatMap(([id, { count, last }]) => {
         const row = this.#rows.get(id);
-        return row === undefined ? [] : [{ ...row, usageCount: row.usageCount + count, lastUsedAt: last }];
+        if (row === undefined) return [];
+        const hash = this.#hashedAgain.get(id) ?? row.hash;
+        return [{ ...row, hash, usageCount: row.usageCount + count, lastUsedAt: last }];
       });
       try {
         await this.#write(rows, [], false);
+        for (const { id } of rows) this.#hashedAgain.delete(id);
       } catch (error) {
         for (const [id, { count, last }] of uses) this.#note(id, count, last);
         throw error;
@@ -226,8 +236,13 @@ export class KeyRing implements Keys {
     const row = id === undefined ? undefined : this.#rows.get(id);
     if (row === undefined || stateOf(row, this.#parts.now()) !== 'active') return undefined;
     const kept = Buffer.from(row.hash, 'hex');
-    const given = this.#hashOf(key);
-    return kept.length === given.length && timingSafeEqual(kept, given) ? row : undefined;
+    if (isSame(kept, this.#hashOf(key))) return row;
+    const { previous, now } = this.#parts;
+    if (this.#hashedBefore === undefined || previous === undefined || now() >= previous.until)
+      return undefined;
+    if (!isSame(kept, this.#hashedBefore(key))) return undefined;
+    this.#hashedAgain.set(row.id, this.#hashOf(key).toString('hex'));
+    return row;
   }
 
   #make(userId: string, scopes: readonly Scope[], lifetimeMs: number): { row: StoredKey; key: string } {
@@ -264,6 +279,10 @@ export class KeyRing implements Keys {
   #change<T>(work: () => Promise<T>): Promise<T> {
     return oneChange(this.#changes, this.#parts.refusal, work);
   }
+}
+
+function isSame(kept: Buffer, given: Buffer): boolean {
+  return kept.length === given.length && timingSafeEqual(kept, given);
 }
 
 function holderOf(row: StoredKey): KeyHolder {

@@ -24,13 +24,14 @@ afterEach(async () => {
   dir.remove();
 });
 
-function open(publicReads = true): Promise<AccessControl> {
+function open(publicReads = true, previousSecretsUntil?: number): Promise<AccessControl> {
   const settings = {
     dataDir: dir.path,
     publicReads,
     jwtSecret,
     oauthIssuer: undefined,
     oauthAudience: undefined,
+    previousSecretsUntil,
   };
   const logger = createLogger({ logLevel: 'trace' }, { write: (line: string) => void lines.push(line) });
   return openAccess({ db, settings, apiKey, logger, refusal: () => undefined, env: systemEnv });
@@ -108,6 +109,18 @@ test('the pepper is made once, 0600; without it, or open to others, the node doe
   await writeFile(path, 'short', { mode: 0o600 });
   await chmod(path, 0o600);
   await expect(open()).rejects.toMatchObject({ code: 'key-pepper-invalid' });
+  for (const wrong of [`${pepper}short`, `${pepper}\n${pepper}`, `${pepper}${pepper}${pepper}`]) {
+    await writeFile(path, wrong);
+    await expect(open(), wrong).rejects.toMatchObject({ code: 'key-pepper-invalid' });
+  }
+  // The one before on a second line needs an end.
+  await writeFile(path, `${'n'.repeat(43)}\n${pepper}`);
+  await expect(open()).rejects.toMatchObject({
+    code: 'settings-invalid',
+    message: expect.stringContaining('the second line of key-pepper would be accepted for ever'),
+  });
+  const both = await open(true, Date.now() + 60_000);
+  expect(await both.access.authenticate({ apiKey: key })).toMatchObject({ userId: 'amina' });
   await rm(path);
   await expect(open()).rejects.toMatchObject({ code: 'key-pepper-invalid' });
   await writeFile(path, `${'n'.repeat(43)}\n`, { mode: 0o600 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { KEY_LIMITS, keyedHash, keyHasher } from '../../../daemon/access/key-rules.ts';
 import { KeyRing } from '../../../daemon/access/key-ring.ts';
+import type { PreviousSecret } from '../../../daemon/previous-secret.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { Database } from '../../../storage/database.ts';
@@ -19,14 +20,14 @@ let damaged: string[];
 let rings: KeyRing[];
 
 /** A ring over what is in the database now: also what a restart would find. */
-async function open(pepper = 'p'.repeat(40)): Promise<KeyRing> {
+async function open(pepper = 'p'.repeat(40), previous?: PreviousSecret): Promise<KeyRing> {
   damaged = [];
   const table = keyTable(db, (key) => damaged.push(key));
   const onError = (error: unknown): void => {
     throw error;
   };
   const ring = new KeyRing(
-    { table, pepper, env: systemEnv, now: () => now, refusal: () => refusal, onError },
+    { table, pepper, previous, env: systemEnv, now: () => now, refusal: () => refusal, onError },
     await table.load(),
   );
   rings.push(ring);
@@ -364,6 +365,30 @@ describe('trouble', () => {
     await ring.reload();
     expect(ring.use(key)).toBeUndefined();
   });
+});
+
+test('another pepper takes over every key that is used in its grace time, over restarts, and no other', async () => {
+  const [old, next] = ['p'.repeat(40), 'q'.repeat(40)];
+  const first = await open(old);
+  const [used, idle] = [await first.issue({ userId: 'amina' }), await first.issue({ userId: 'ben' })];
+  await first.stop();
+  const until = now + DAY;
+  const both = await open(next, { secret: old, until });
+  const fresh = await both.issue({ userId: 'chao' });
+  for (const { key, userId } of [used, fresh]) expect(both.use(key)).toMatchObject({ userId });
+  expect(both.use(`${used.key.slice(0, -1)}${used.key.endsWith('A') ? 'B' : 'A'}`)).toBeUndefined();
+  await both.flush();
+  expect((await both.list({ limit: 9, userId: 'amina' })).keys[0]).toMatchObject({ usageCount: 1 });
+  const again = await open(next, { secret: old, until });
+  now = until - 1;
+  expect(again.use(idle.key)).toMatchObject({ userId: 'ben' });
+  now = until;
+  // What was used at the last moment is not on disk yet, and no longer taken.
+  expect(again.use(idle.key)).toBeUndefined();
+  for (const { key, userId } of [used, fresh]) expect(again.use(key)).toMatchObject({ userId });
+  await again.flush();
+  const alone = await open(next);
+  for (const { key, userId } of [used, idle, fresh]) expect(alone.use(key)).toMatchObject({ userId });
 });
 
 it('remembers hashes of the keys in use, and of any number of others gives the right one', () => {
