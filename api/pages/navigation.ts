@@ -19,6 +19,7 @@ export const TOP: readonly Destination[] = [
 /** Below it, on the operator's pages. */
 export const ADMINISTRATION: readonly Destination[] = [
   { path: '/admin', text: 'admin.title', access: 'operator' },
+  { path: '/admin/federation', text: 'federation.title', access: 'operator' },
 ];
 
 /** Those that somebody may open. */

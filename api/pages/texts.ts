@@ -1,5 +1,6 @@
 import { parseAccept } from 'hono/utils/accept';
 import { ADMIN } from './texts/admin.ts';
+import { FEDERATION } from './texts/federation.ts';
 import { HOME } from './texts/home.ts';
 import { SHELL } from './texts/shell.ts';
 import { SIGN_IN } from './texts/sign-in.ts';
@@ -12,7 +13,7 @@ export const LANGUAGES = {
 export type LanguageTag = keyof typeof LANGUAGES;
 
 /** Every text of the pages, in every language; names in braces are put in their place. */
-export const TEXTS = { ...SHELL, ...SIGN_IN, ...HOME, ...ADMIN } as const satisfies Readonly<
+export const TEXTS = { ...SHELL, ...SIGN_IN, ...HOME, ...ADMIN, ...FEDERATION } as const satisfies Readonly<
   Record<string, Readonly<Record<LanguageTag, string>>>
 >;
 export type TextName = keyof typeof TEXTS;

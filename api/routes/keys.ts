@@ -43,30 +43,30 @@ const RotatedKey = NewKey.extend({
     .openapi({ description: 'The old key.' }),
 }).openapi('RotatedApiKey');
 
-const order = jsonInput(
-  z
-    .object({
-      userId,
-      scopes: z
-        .array(z.enum(SCOPES))
-        .min(1)
-        .max(SCOPES.length)
-        .optional()
-        .openapi({ description: 'Scopes; `read` and `write` by default.' }),
-      expiresIn: z
-        .number()
-        .int()
-        .min(1)
-        .max(MAX_LIFETIME_S)
-        .optional()
-        .openapi({ description: 'Lifetime in seconds; 90 days by default.' }),
-      uses: z.number().int().min(1).max(MAX_USES).optional().openapi({
-        description:
-          'Number of nodes that can register with the key; needs the scope `register`. 1 by default.',
-      }),
-    })
-    .openapi('ApiKeyCreate'),
-);
+/** A key to be issued. */
+export const KeyOrder = z
+  .object({
+    userId,
+    scopes: z
+      .array(z.enum(SCOPES))
+      .min(1)
+      .max(SCOPES.length)
+      .optional()
+      .openapi({ description: 'Scopes; `read` and `write` by default.' }),
+    expiresIn: z
+      .number()
+      .int()
+      .min(1)
+      .max(MAX_LIFETIME_S)
+      .optional()
+      .openapi({ description: 'Lifetime in seconds; 90 days by default.' }),
+    uses: z.number().int().min(1).max(MAX_USES).optional().openapi({
+      description:
+        'Number of nodes that can register with the key; needs the scope `register`. 1 by default.',
+    }),
+  })
+  .openapi('ApiKeyCreate');
+const order = jsonInput(KeyOrder);
 const shownOnce = json(NewKey, 'The new key; it is shown only once.');
 const ISSUING = ['key-limit', 'keys-full'] as const;
 
