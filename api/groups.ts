@@ -96,6 +96,7 @@ export const PAGES = [
   pages(async () => (await import('./pages/sign-in.ts')).signInRoutes, 'sign-in', 'sign-out'),
   pages(async () => (await import('./pages/admin/overview.ts')).adminRoutes, 'admin'),
   pages(async () => (await import('./pages/admin/federation.ts')).federationRoutes, 'admin'),
+  pages(async () => (await import('./pages/admin/keys.ts')).keysRoutes, 'admin'),
   pages(async () => (await import('./pages/assets.ts')).assetRoutes, 'assets'),
 ] as const;
 

@@ -20,6 +20,7 @@ export const TOP: readonly Destination[] = [
 export const ADMINISTRATION: readonly Destination[] = [
   { path: '/admin', text: 'admin.title', access: 'operator' },
   { path: '/admin/federation', text: 'federation.title', access: 'operator' },
+  { path: '/admin/keys', text: 'keys.title', access: 'operator' },
 ];
 
 /** Those that somebody may open. */

@@ -2,6 +2,7 @@ import { parseAccept } from 'hono/utils/accept';
 import { ADMIN } from './texts/admin.ts';
 import { FEDERATION } from './texts/federation.ts';
 import { HOME } from './texts/home.ts';
+import { KEYS } from './texts/keys.ts';
 import { SHELL } from './texts/shell.ts';
 import { SIGN_IN } from './texts/sign-in.ts';
 
@@ -13,9 +14,14 @@ export const LANGUAGES = {
 export type LanguageTag = keyof typeof LANGUAGES;
 
 /** Every text of the pages, in every language; names in braces are put in their place. */
-export const TEXTS = { ...SHELL, ...SIGN_IN, ...HOME, ...ADMIN, ...FEDERATION } as const satisfies Readonly<
-  Record<string, Readonly<Record<LanguageTag, string>>>
->;
+export const TEXTS = {
+  ...SHELL,
+  ...SIGN_IN,
+  ...HOME,
+  ...ADMIN,
+  ...FEDERATION,
+  ...KEYS,
+} as const satisfies Readonly<Record<string, Readonly<Record<LanguageTag, string>>>>;
 export type TextName = keyof typeof TEXTS;
 
 /** A text in the reader's language. Values are inserted once, whatever braces they contain, and are still text: the page escapes them. */
