@@ -28,7 +28,7 @@ export type RouteAccess = 'open' | 'known' | Scope;
 
 /** What the API-wide middleware has set before a route runs. */
 export interface ApiEnv {
-  Variables: { principal: Principal; requestId: string; caller?: Caller; session?: Session };
+  Variables: { principal: Principal; requestId: string; caller?: Caller; session?: Session | undefined };
 }
 
 /** Whether a caller may use a route of this access. */

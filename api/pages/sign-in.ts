@@ -148,13 +148,15 @@ async function signedIn(view: View, principal: Principal, by: SignInWay, next: s
 }
 
 async function signedOut({ c, node, session }: View, everywhere: boolean): Promise<Done> {
+  // Also when the node cannot keep that the session has ended.
+  clearSession(c, node);
+  c.set('session', undefined);
   if (session !== undefined) {
     const sessions = await node.sessions();
     const { id } = session.principal;
     const all = sessions.list().filter(({ principal }) => principal === id);
     await sessions.end(everywhere ? all.map((each) => each.id) : [session.id]);
   }
-  clearSession(c, node);
   return { to: '/' };
 }
 

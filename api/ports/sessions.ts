@@ -44,7 +44,10 @@ export interface SessionsPort {
   find(token: string): Session | undefined;
   /** Those that are not over, the last used first. */
   list(): readonly SessionInfo[];
-  /** Ends these; how many there were. On disk when it resolves. */
+  /**
+   * Ends these; how many there were. On disk when it resolves. While nothing may be written they end too, on disk as soon as that works,
+   * and it throws what forbids it: a restart before that would bring them back.
+   */
   end(ids: readonly string[]): Promise<number>;
   /** A token that signs an operator in, once and within a quarter of an hour. Not kept over a start. */
   makeLink(): { readonly token: string; readonly expiresAt: number };

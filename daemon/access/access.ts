@@ -27,6 +27,8 @@ export interface AccessControl {
   holders(): ReadonlySet<string>;
   /** Reads the keys again after the database was reopened. */
   reload(): Promise<void>;
+  /** Writes what could not be written while writing was refused. */
+  recovered(): Promise<void>;
   /** Notes the last uses of keys; before the database is closed. */
   stop(): Promise<void>;
 }
@@ -89,6 +91,7 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
       await ring.reload();
       await sessions.reload();
     },
+    recovered: () => sessions.settle(),
     stop: () => ring.stop(),
   };
 }
@@ -118,6 +121,9 @@ function sessionsOpener(
     },
     async reload(): Promise<void> {
       await (await opened)?.reload();
+    },
+    async settle(): Promise<void> {
+      await (await opened)?.settle();
     },
   };
 }

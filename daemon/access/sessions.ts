@@ -54,6 +54,10 @@ export class SessionRing implements SessionsPort {
   readonly #notices = new Map<string, string>();
   /** Hashes of unused links, and until when each works. */
   readonly #links = new Map<string, number>();
+  /** Sessions begun while nothing may be written. */
+  readonly #unsaved = new Set<string>();
+  /** Sessions that have ended and are still on disk, because nothing may be written. */
+  readonly #owed = new Set<string>();
   readonly #changes = new SerialQueue();
 
   constructor(parts: SessionParts, rows: readonly StoredSession[]) {
@@ -106,7 +110,25 @@ export class SessionRing implements SessionsPort {
   async end(ids: readonly string[]): Promise<number> {
     const known = ids.filter((id) => this.#rows.has(id));
     if (known.length > 0) await this.#change([], known);
+    const refused = this.#parts.refusal();
+    if (refused !== undefined && known.some((id) => this.#owed.has(id)))
+      throw new AgrinetError(
+        refused.code,
+        `signed out, but nothing can be written now, so this is kept only until the node is restarted; sign out again once writing works: ${refused.message}`,
+      );
     return known.length;
+  }
+
+  /** Ends on disk what ended while nothing could be written. */
+  settle(): Promise<void> {
+    return this.#changes.run(() => this.#settle());
+  }
+
+  async #settle(): Promise<void> {
+    if (this.#owed.size === 0 || this.#parts.refusal() !== undefined) return;
+    const ended = [...this.#owed];
+    await this.#parts.table.write([], ended, true);
+    for (const id of ended) this.#owed.delete(id);
   }
 
   makeLink(): { readonly token: string; readonly expiresAt: number } {
@@ -135,7 +157,11 @@ export class SessionRing implements SessionsPort {
   /** Reads the table again after the database was reopened. */
   reload(): Promise<void> {
     return this.#changes.run(async () => {
-      this.#rows = new Map((await this.#parts.table.load()).map((row) => [row.id, row]));
+      const stored = await this.#parts.table.load();
+      const unsaved = [...this.#rows.values()].filter(({ id }) => this.#unsaved.has(id));
+      const live = stored.filter(({ id }) => !this.#owed.has(id));
+      this.#rows = new Map([...live, ...unsaved].map((row) => [row.id, row]));
+      await this.#settle();
     });
   }
 
@@ -171,7 +197,9 @@ export class SessionRing implements SessionsPort {
       this.#changes
         .run(async () => {
           // Not one that has ended meanwhile.
-          if (this.#rows.has(row.id)) await this.#parts.table.write([seen], [], false);
+          if (!this.#rows.has(row.id)) return;
+          await this.#parts.table.write([seen], [], false);
+          this.#unsaved.delete(row.id);
         })
         .catch(this.#parts.onError);
   }
@@ -189,13 +217,18 @@ export class SessionRing implements SessionsPort {
     return [...new Set([...over, ...surplus].map(({ id }) => id))];
   }
 
-  /** While nothing may be written, memory alone changes: an operator signs in to see why. */
+  /** While nothing may be written, memory alone changes: an operator signs in to see why. What ends then ends on disk later. */
   #change(put: readonly StoredSession[], del: readonly string[]): Promise<void> {
     return this.#changes.run(async () => {
       if (this.#parts.refusal() === undefined) await this.#parts.table.write(put, del, true);
+      else {
+        for (const { id } of put) this.#unsaved.add(id);
+        for (const id of del) if (!this.#unsaved.has(id)) this.#owed.add(id);
+      }
       for (const row of put) this.#rows.set(row.id, row);
       for (const id of del) {
         this.#rows.delete(id);
+        this.#unsaved.delete(id);
         this.#written.delete(id);
         this.#notices.delete(id);
       }

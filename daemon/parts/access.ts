@@ -19,6 +19,7 @@ export function defineKeys(
       clock,
     });
     hooks.reopened.on('access', () => control.reload());
+    hooks.recovered.on('access', () => control.recovered());
     return { face: control, stop: () => control.stop() };
   });
 }
