@@ -8,7 +8,7 @@ import type { Logger } from '../logger.ts';
 import type { NodeClock } from '../node-clock.ts';
 import type { Settings } from '../settings.ts';
 import { type Authenticator, createAuthenticator } from './authenticator.ts';
-import { type PreviousSettings, withEnd } from '../previous-secret.ts';
+import { type PreviousSettings, withEnd } from '../secrets.ts';
 import { loadOrCreatePepper } from './key-pepper.ts';
 import { KeyRing } from './key-ring.ts';
 import { watchedKeys } from './watched-keys.ts';

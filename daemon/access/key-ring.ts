@@ -20,7 +20,7 @@ import {
   scopesOf,
   stateOf,
 } from './key-rules.ts';
-import type { PreviousSecret } from '../previous-secret.ts';
+import type { PreviousSecret } from '../secrets.ts';
 import { oneChange } from '../write-refusal.ts';
 
 /** What a valid key says about its holder. */

@@ -2,7 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
 import type { Principal, Scope } from '../../api/access.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { previousSecret, type PreviousSettings } from '../previous-secret.ts';
+import { previousSecret, type PreviousSettings } from '../secrets.ts';
 import type { Settings } from '../settings.ts';
 import { createIssuer, issuerNames, type IssuerParts } from './issuer.ts';
 import { scopesOf } from './key-rules.ts';

@@ -3,7 +3,7 @@ import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { EventLogName, EventSubscription, EventWish, DeliverableEvent } from '../../api/ports/events.ts';
 import type { JsonObject } from '../../api/ports/jobs.ts';
-import type { PreviousSecret } from '../previous-secret.ts';
+import type { PreviousSecret } from '../secrets.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 export interface WebhookOptions {

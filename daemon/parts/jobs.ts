@@ -3,7 +3,7 @@ import type { NotificationTable } from '../../storage/notification-table.ts';
 import { lostAt } from '../../storage/rejoin-note.ts';
 import type { AccessControl } from '../access/access.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
-import { previousSecret } from '../previous-secret.ts';
+import { previousSecret } from '../secrets.ts';
 import { createWebhookHandler, startWebhooks, type WebhookOptions } from '../events/webhooks.ts';
 import type { Exchange } from '../federation/exchange.ts';
 import { createJobs, type Jobs } from '../jobs/create-jobs.ts';

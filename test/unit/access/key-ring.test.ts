@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { KEY_LIMITS, keyedHash, keyHasher } from '../../../daemon/access/key-rules.ts';
 import { KeyRing } from '../../../daemon/access/key-ring.ts';
-import type { PreviousSecret } from '../../../daemon/previous-secret.ts';
+import type { PreviousSecret } from '../../../daemon/secrets.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { Database } from '../../../storage/database.ts';
