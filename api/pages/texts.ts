@@ -1,5 +1,6 @@
 import { parseAccept } from 'hono/utils/accept';
 import { ADMIN } from './texts/admin.ts';
+import { ATTENTION } from './texts/attention.ts';
 import { FEDERATION } from './texts/federation.ts';
 import { HOME } from './texts/home.ts';
 import { KEYS } from './texts/keys.ts';
@@ -19,6 +20,7 @@ export const TEXTS = {
   ...SIGN_IN,
   ...HOME,
   ...ADMIN,
+  ...ATTENTION,
   ...FEDERATION,
   ...KEYS,
 } as const satisfies Readonly<Record<string, Readonly<Record<LanguageTag, string>>>>;
