@@ -93,7 +93,12 @@ function keysTable(view: View, keys: readonly KeyInfo[]): Html {
       <td>${state === 'active' ? revokeButton(view, key) : ''}</td>
     </tr>`;
   });
-  return adminTable(t('keys.keys'), columns, rows);
+  return adminTable(
+    t('keys.keys'),
+    columns,
+    rows,
+    keys.some(({ state }) => state === 'active'),
+  );
 }
 
 function revokeButton(view: View, { id, userId }: KeyInfo): Html {
@@ -122,9 +127,10 @@ function sessionsTable(view: View, sessions: readonly SessionInfo[]): Html {
   ];
   const rows = sessions.map((each) => {
     const user = each.userId ?? t('shell.operator');
-    const end = actionButton(view, `${PATH}/sessions/end`, t('keys.end'), {
-      values: { id: each.id },
-      describes: user,
+    const isHere = each.id === view.session?.id;
+    const end = actionButton(view, isHere ? '/sign-out' : `${PATH}/sessions/end`, t('keys.end'), {
+      values: isHere ? {} : { id: each.id },
+      describes: isHere ? t('keys.here') : user,
     });
     return html`<tr>
       <td>${user}</td>
@@ -134,7 +140,7 @@ function sessionsTable(view: View, sessions: readonly SessionInfo[]): Html {
       <td>${timeOf(each.startedAt)}</td>
       <td>${timeOf(each.lastSeenAt)}</td>
       <td>${timeOf(each.endsAt)}</td>
-      <td>${each.id === view.session?.id ? t('keys.here') : end}</td>
+      <td>${isHere ? t('keys.here') : ''} ${end}</td>
     </tr>`;
   });
   return adminTable(t('keys.sessions'), columns, rows);
