@@ -70,6 +70,9 @@ async function untilIdle(child: ChildProcess): Promise<void> {
   }
 }
 
+/** What an input costs it costs each time, anew; a collection of garbage, or a compilation, strikes one of them. */
+const TRIES = 3;
+
 /** One victim for all inputs; each is sent small first, because what runs for the first time is not compiled yet. */
 export async function stallFigures(
   inputs: readonly StallInput[],
@@ -94,18 +97,27 @@ export async function stallFigures(
     });
     const scene = { victim, random: randomFrom(seed) };
     for (const input of inputs) {
-      for (const part of [Math.min(share, 0.02), share]) {
+      const send = async (part: number): Promise<void> => {
         await untilIdle(victim.child);
         await askProbe(victim.child, files.victim);
         await askProbe(control, files.control);
         await input.send(scene, part).catch((error: unknown) => {
           throw new Error(`${input.name}, SEED=${seed}`, { cause: error });
         });
+      };
+      await send(Math.min(share, 0.02));
+      const sent = async (): Promise<StallFigures> => {
+        await send(share);
+        await untilIdle(victim.child);
+        const seen = await askProbe(victim.child, files.victim);
+        const { wallMs: controlWallMs } = await askProbe(control, files.control);
+        return { name: input.name, ...seen, controlWallMs };
+      };
+      let figures = await sent();
+      for (let tries = 1; tries < TRIES && figures.cpuMs > STRETCH_MS; tries++) {
+        const again = await sent();
+        if (again.cpuMs < figures.cpuMs) figures = again;
       }
-      await untilIdle(victim.child);
-      const seen = await askProbe(victim.child, files.victim);
-      const { wallMs: controlWallMs } = await askProbe(control, files.control);
-      const figures = { name: input.name, ...seen, controlWallMs };
       all.push(figures);
       onFigures(figures);
       const { status } = await victim.request('GET', '/health');
