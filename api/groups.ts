@@ -93,6 +93,7 @@ const pages = (load: () => Promise<Routes<Router>>, ...segments: string[]): Grou
 /** The groups of pages, for browsers. */
 export const PAGES = [
   pages(async () => (await import('./pages/home.ts')).homeRoutes, ''),
+  pages(async () => (await import('./pages/market/listing.ts')).listingPageRoutes, 'market'),
   pages(async () => (await import('./pages/sign-in.ts')).signInRoutes, 'sign-in', 'sign-out'),
   pages(async () => (await import('./pages/admin/overview.ts')).adminRoutes, 'admin'),
   pages(async () => (await import('./pages/admin/federation.ts')).federationRoutes, 'admin'),

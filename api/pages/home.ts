@@ -74,7 +74,7 @@ function listingCard(view: View, { key, view: fields, created }: RecordState): H
   const price = fields['price'];
   const place = [text('market') || text('location'), text('region')].filter((each) => each !== '').join(', ');
   return html`<li class="card">
-    <a href="/listings/${parts ? publicId(parts) : ''}"><strong>${title}</strong></a>
+    <a href="/market/listings/${parts ? publicId(parts) : ''}"><strong>${title}</strong></a>
     ${
       price === undefined
         ? ''

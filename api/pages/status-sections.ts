@@ -172,7 +172,7 @@ export function listingRow({ key, view }: RecordState, nameOf: NameOf): Html {
   const parts = parseRecordKey(key);
   const title = String(view['title'] ?? view['commodity'] ?? view['productId'] ?? '');
   return html`<tr>
-    <td><a href="/listings/${parts ? publicId(parts) : ''}">${title}</a></td>
+    <td><a href="/market/listings/${parts ? publicId(parts) : ''}">${title}</a></td>
     <td>${String(view['market'] ?? view['location'] ?? '')}</td>
     <td class="n">${String(view['price'] ?? '')} ${String(view['currency'] ?? '')}</td>
     <td>${String(view['region'] ?? '')}</td>

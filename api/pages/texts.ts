@@ -4,6 +4,7 @@ import { ATTENTION } from './texts/attention.ts';
 import { FEDERATION } from './texts/federation.ts';
 import { HOME } from './texts/home.ts';
 import { KEYS } from './texts/keys.ts';
+import { LISTING } from './texts/listing.ts';
 import { SHELL } from './texts/shell.ts';
 import { SIGN_IN } from './texts/sign-in.ts';
 
@@ -19,6 +20,7 @@ export const TEXTS = {
   ...SHELL,
   ...SIGN_IN,
   ...HOME,
+  ...LISTING,
   ...ADMIN,
   ...ATTENTION,
   ...FEDERATION,

@@ -9,7 +9,7 @@ import { type Action, type Page, pageRoutes } from '../page.ts';
 import type { Shown } from '../shell.ts';
 import type { TextName } from '../texts.ts';
 import { actionButton, form, type Html, timeOf, type View } from '../view.ts';
-import { adminTable } from './table.ts';
+import { scrollTable } from '../table.ts';
 
 const PATH = '/admin/federation';
 
@@ -72,7 +72,7 @@ async function federationPage(
     title: t('federation.title'),
     ...(wrong === undefined ? {} : { status: 422 as const }),
     body: html`<h2>${t('federation.nodes')}</h2>
-      ${rows.length === 0 ? html`<p>${t('federation.none')}</p>` : adminTable(t('federation.nodes'), columns, rows)}
+      ${rows.length === 0 ? html`<p>${t('federation.none')}</p>` : scrollTable(t('federation.nodes'), columns, rows)}
       <h2>${t('federation.invite')}</h2>
       ${invitationForm(view, wrong)}`,
   };

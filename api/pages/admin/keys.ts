@@ -10,7 +10,7 @@ import { type Action, type Page, pageRoutes } from '../page.ts';
 import type { Shown } from '../shell.ts';
 import type { TextName } from '../texts.ts';
 import { actionButton, form, type Html, timeOf, type View } from '../view.ts';
-import { adminTable } from './table.ts';
+import { scrollTable } from '../table.ts';
 
 const PATH = '/admin/keys';
 /** Keys on a page. */
@@ -93,7 +93,7 @@ function keysTable(view: View, keys: readonly KeyInfo[]): Html {
       <td>${state === 'active' ? revokeButton(view, key) : ''}</td>
     </tr>`;
   });
-  return adminTable(
+  return scrollTable(
     t('keys.keys'),
     columns,
     rows,
@@ -143,7 +143,7 @@ function sessionsTable(view: View, sessions: readonly SessionInfo[]): Html {
       <td>${isHere ? t('keys.here') : ''} ${end}</td>
     </tr>`;
   });
-  return adminTable(t('keys.sessions'), columns, rows);
+  return scrollTable(t('keys.sessions'), columns, rows);
 }
 
 function issueForm(view: View, { user, scopes, days, isWrong }: Typed): Html {

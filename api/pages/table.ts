@@ -1,8 +1,8 @@
 import { html } from 'hono/html';
-import type { Html } from '../view.ts';
+import type { Html } from './view.ts';
 
 /** Columns of numbers are named with a `#` before. Whoever has no pointer scrolls it by its buttons, or, without any, by itself. */
-export function adminTable(
+export function scrollTable(
   label: string,
   columns: readonly string[],
   rows: readonly Html[],
