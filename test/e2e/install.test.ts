@@ -31,11 +31,14 @@ const at = (...path: string[]): string => join(dir.path, ...path);
 const mode = (...path: string[]): string => (statSync(at(...path)).mode & 0o777).toString(8);
 const read = (...path: string[]): string => readFileSync(at(...path), 'utf8');
 
-/** Loads every package that the project names, and the daemon. */
+/** Loads every package that the project names, and the daemon; packages for browsers are read as the files that pages load. */
 const LOAD_ALL = `
   import { readFileSync } from 'node:fs';
   const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
-  for (const name of Object.keys(dependencies)) await import(name);
+  const forBrowsers = ['htmx.org', 'leaflet', 'topojson-client', 'uplot', 'world-atlas'];
+  for (const name of Object.keys(dependencies)) if (!forBrowsers.includes(name)) await import(name);
+  const { assetBytes } = await import(process.cwd() + '/api/pages/assets.ts');
+  if (Object.values(await assetBytes('gzip')).some((bytes) => bytes < 50)) throw new Error('an empty file');
   await import(process.cwd() + '/daemon/daemon.ts');
   console.log('loaded');
   process.exit(0);

@@ -1,5 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isPage } from '../../api/groups.ts';
 import { type ApiDocument, operationsOf } from '../support/api-document.ts';
 import { startNode, TEST_KEY, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -63,7 +64,7 @@ describe('the OpenAPI document', () => {
     const documented = new Set(operationsOf(document).map(({ method, path }) => `${method} ${path}`));
     const routed = new Set(
       node.app.routes
-        .filter(({ method }) => method !== 'ALL')
+        .filter(({ method, path }) => method !== 'ALL' && !isPage(path))
         .map(
           ({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')}`,
         ),
