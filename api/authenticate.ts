@@ -2,7 +2,7 @@ import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { ApiEnv } from './access.ts';
 import type { ApiContext } from './context.ts';
-import { isPage } from './groups.ts';
+import { isPage } from './pages/segments.ts';
 
 /** The query parameter for a key, as EventSource of the Agrinet chat UI sends it; links and pictures in a page cannot send headers either. */
 const KEY_IN_QUERY = /^\/(events|stream\/[^/]+|attachments\/messages\/[^/]+\/[^/]+)$/;

@@ -6,7 +6,7 @@ import { audited } from './audited.ts';
 import { authenticate } from './authenticate.ts';
 import type { ApiContext } from './context.ts';
 import { type ErrorAnswer, errorAnswer, isClientGone } from './errors.ts';
-import { isPage } from './groups.ts';
+import { isPage } from './pages/segments.ts';
 import { allowOptions } from './limits/allow.ts';
 import { bodyEncoding } from './limits/body-encoding.ts';
 import { bodyLimits } from './limits/body.ts';

@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Env, MergePath, MergeSchemaPath, Schema } from 'hono/types';
 import type { ApiEnv } from './access.ts';
 import type { ApiContext } from './context.ts';
+import type { PageSegment } from './pages/segments.ts';
 import type { Router } from './route.ts';
 import type { TrendReports } from './trend-reports.ts';
 
@@ -87,7 +88,7 @@ type Mounted<G> =
 export type Api = OpenAPIHono<ApiEnv, Mounted<(typeof GROUPS)[number]>, '/'>;
 
 /** A path and the loader of what answers it; pages are in no document and in no client. */
-const pages = (load: () => Promise<Routes<Router>>, ...segments: string[]): Group<'/', Router> =>
+const pages = (load: () => Promise<Routes<Router>>, ...segments: PageSegment[]): Group<'/', Router> =>
   group('/', load, segments);
 
 /** The groups of pages, for browsers. */
@@ -100,10 +101,3 @@ export const PAGES = [
   pages(async () => (await import('./pages/admin/keys.ts')).keysRoutes, 'admin'),
   pages(async () => (await import('./pages/assets.ts')).assetRoutes, 'assets'),
 ] as const;
-
-const OF_PAGES: ReadonlySet<string> = new Set(PAGES.flatMap(({ segments }) => segments));
-
-/** Whether a path is a page's: there browsers have sessions, and errors are pages. */
-export function isPage(path: string): boolean {
-  return OF_PAGES.has(path.split('/', 2)[1] ?? '');
-}
