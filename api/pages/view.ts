@@ -1,6 +1,7 @@
 import { html } from 'hono/html';
 import type { Context } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 import type { ApiEnv, Principal } from '../access.ts';
 import type { ApiContext } from '../context.ts';
 import type { Session } from '../ports/sessions.ts';
@@ -66,7 +67,7 @@ export function viewOf(c: Context<ApiEnv>, node: ApiContext, trends: TrendReport
 
 /** A time; the script of the page shows it in the reader's zone. Milliseconds since 1970. */
 export function timeOf(ms: number): Html {
-  const iso = new Date(ms).toISOString();
+  const iso = isoTime(ms);
   return html`<time datetime="${iso}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`;
 }
 
