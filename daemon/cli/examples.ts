@@ -10,6 +10,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   open: 'agrinet open',
   digest: 'agrinet digest --json',
   doctor: 'agrinet doctor --diff https://market.example.org --deep',
+  'identity show': 'agrinet identity show',
   'identity export': 'agrinet identity export node.key',
   'identity import': 'agrinet identity import node.key',
   nodes: 'agrinet nodes --json',
