@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 
@@ -26,6 +27,9 @@ function callersOfOurs(): string[] {
     .filter((line) => /[/](protocols|storage|daemon)[/]/.test(line) && !line.includes('node_modules'));
 }
 
+/** Set in all that a world causes, and in nothing that an earlier test of this process has left behind. */
+const ofWorld = new AsyncLocalStorage<true>();
+
 /**
  * Runs work during which nobody gets time, waiting or chance from the machine: `onAsked` is told who tries, and by whom it was called.
  * The call is answered all the same, because what fails half-way says less.
@@ -35,7 +39,7 @@ export async function withoutMachine<T>(onAsked: (what: string) => void, work: (
     const own: unknown = Reflect.get(owner, name);
     if (typeof own !== 'function') throw new TypeError(`${name} is no function`);
     const watched = (...args: unknown[]): unknown => {
-      const by = callersOfOurs();
+      const by = ofWorld.getStore() === true ? callersOfOurs() : [];
       if (by.length > 0) onAsked(`${name} of the machine was asked for ${by.slice(0, 5).join(' ')}`);
       return Reflect.apply(own, owner, args);
     };
@@ -44,7 +48,7 @@ export async function withoutMachine<T>(onAsked: (what: string) => void, work: (
   });
   syncBuiltinESMExports();
   try {
-    return await work();
+    return await ofWorld.run(true, work);
   } finally {
     for (const { owner, name, own } of kept) Reflect.set(owner, name, own);
     syncBuiltinESMExports();
