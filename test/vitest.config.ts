@@ -27,6 +27,7 @@ const MEASURING = [
   'test/sim/stall-share.test.ts',
   'test/unit/open-dialog/merge-storms.test.ts',
   'test/unit/checkpoint/many.test.ts',
+  'test/unit/mycelium/lying-frontiers.test.ts',
   'test/sim/fuzz.test.ts',
 ];
 /** What computes most of the time and waits for no clock: CI runs it at a low priority beside all others, where a core is idle. */
