@@ -2,7 +2,17 @@ import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { ApiEnv } from './access.ts';
 import type { ApiContext } from './context.ts';
-import { isPage } from './pages/segments.ts';
+
+/** The first segments of the paths of pages; the empty one is the home page's. */
+const PAGE_SEGMENTS = ['', 'market', 'sign-in', 'sign-out', 'admin', 'assets'] as const;
+export type PageSegment = (typeof PAGE_SEGMENTS)[number];
+
+const OF_PAGES: ReadonlySet<string> = new Set(PAGE_SEGMENTS);
+
+/** Whether a path is a page's: there browsers have sessions, and errors are pages. */
+export function isPage(path: string): boolean {
+  return OF_PAGES.has(path.split('/', 2)[1] ?? '');
+}
 
 /** The query parameter for a key, as EventSource of the Agrinet chat UI sends it; links and pictures in a page cannot send headers either. */
 const KEY_IN_QUERY = /^\/(events|stream\/[^/]+|attachments\/messages\/[^/]+\/[^/]+)$/;

@@ -1,8 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Env, MergePath, MergeSchemaPath, Schema } from 'hono/types';
 import type { ApiEnv } from './access.ts';
+import type { PageSegment } from './authenticate.ts';
 import type { ApiContext } from './context.ts';
-import type { PageSegment } from './pages/segments.ts';
 import type { Router } from './route.ts';
 import type { TrendReports } from './trend-reports.ts';
 

@@ -1,6 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isPage } from '../../api/pages/segments.ts';
+import { isPage } from '../../api/authenticate.ts';
 import { type ApiDocument, operationsOf } from '../support/api-document.ts';
 import { startNode, TEST_KEY, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
