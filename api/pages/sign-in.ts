@@ -10,7 +10,7 @@ import { localPath } from './local-path.ts';
 import { type Action, type Done, type Page, pageRoutes } from './page.ts';
 import { clearSession, isPrivate, setSession } from './session-cookie.ts';
 import type { Shown } from './shell.ts';
-import { form, type View } from './view.ts';
+import { form, problemLine, requiredField, type View } from './view.ts';
 
 /** Attempts to sign in per second from one address. */
 const PER_SECOND = 1;
@@ -24,27 +24,19 @@ function signInForm(view: View, next: string, wrong?: string): Shown {
   return {
     title: t('sign-in.title'),
     status: wrong === undefined ? 200 : 403,
-    body: html`${problem === undefined ? '' : html`<p class="notice bad" role="alert" id="problem">${problem}</p>`}
+    body: html`${problem === undefined ? '' : problemLine(problem)}
     ${
       isOpen
         ? form(
             view,
             '/sign-in',
             html`<input type="hidden" name="next" value="${next}" />
-              <p>
-                <label for="key">${t('sign-in.key')}</label>
-                <input
-                  id="key"
-                  name="key"
-                  type="password"
-                  required
-                  maxlength="256"
-                  autocomplete="current-password"
-                  aria-describedby="key-hint${wrong === undefined ? '' : ' problem'}"
-                  ${wrong === undefined ? '' : html`aria-invalid="true"`}
-                />
-                <small id="key-hint">${t('sign-in.key.hint')}</small>
-              </p>
+              ${requiredField('key', t('sign-in.key'), {
+                max: 256,
+                hint: t('sign-in.key.hint'),
+                isWrong: wrong !== undefined,
+                isSecret: true,
+              })}
               <p><button class="main">${t('sign-in.title')}</button></p>`,
             'card',
           )

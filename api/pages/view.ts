@@ -103,3 +103,41 @@ export function actionButton(
     'inline',
   );
 }
+
+/** What is wrong with what was sent; the field that it is about names it. */
+export function problemLine(text: string): Html {
+  return html`<p class="notice bad" role="alert" id="problem">${text}</p>`;
+}
+
+/** A field that has to be filled in, with its label. */
+export function requiredField(
+  name: string,
+  label: string,
+  options: {
+    readonly value?: string;
+    /** Characters. */
+    readonly max: number;
+    readonly hint?: string;
+    /** Whether `problemLine` is about it. */
+    readonly isWrong?: boolean;
+    /** An API key, which a browser may keep and does not show. */
+    readonly isSecret?: boolean;
+  },
+): Html {
+  const { value = '', max, hint, isWrong = false, isSecret = false } = options;
+  const described = [...(hint === undefined ? [] : [`${name}-hint`]), ...(isWrong ? ['problem'] : [])];
+  return html`<p>
+    <label for="${name}">${label}</label>
+    <input
+      id="${name}"
+      name="${name}"
+      required
+      maxlength="${max}"
+      value="${value}"
+      ${isSecret ? html`type="password" autocomplete="current-password"` : ''}
+      ${described.length === 0 ? '' : html`aria-describedby="${described.join(' ')}"`}
+      ${isWrong ? html`aria-invalid="true"` : ''}
+    />
+    ${hint === undefined ? '' : html`<small id="${name}-hint">${hint}</small>`}
+  </p>`;
+}

@@ -8,7 +8,7 @@ import type { TrendReports } from '../../trend-reports.ts';
 import { type Action, type Page, pageRoutes } from '../page.ts';
 import type { Shown } from '../shell.ts';
 import type { TextName } from '../texts.ts';
-import { actionButton, form, type Html, timeOf, type View } from '../view.ts';
+import { actionButton, form, type Html, problemLine, requiredField, timeOf, type View } from '../view.ts';
 import { scrollTable } from '../table.ts';
 
 const PATH = '/admin/federation';
@@ -161,23 +161,16 @@ const sync: Action = {
 function invitationForm(view: View, wrong?: { readonly who: string; readonly problem: string }): Html {
   const { t } = view;
   return html`<p>${t('federation.invite.what')}</p>
-    ${wrong === undefined ? '' : html`<p class="notice bad" role="alert" id="problem">${wrong.problem}</p>`}
+    ${wrong === undefined ? '' : problemLine(wrong.problem)}
     ${form(
       view,
       `${PATH}/invitations`,
-      html`<p>
-          <label for="who">${t('federation.invite.who')}</label>
-          <input
-            id="who"
-            name="who"
-            required
-            maxlength="128"
-            value="${wrong?.who ?? ''}"
-            aria-describedby="who-hint${wrong === undefined ? '' : ' problem'}"
-            ${wrong === undefined ? '' : html`aria-invalid="true"`}
-          />
-          <small id="who-hint">${t('federation.invite.who.hint')}</small>
-        </p>
+      html`${requiredField('who', t('federation.invite.who'), {
+          value: wrong?.who ?? '',
+          max: 128,
+          hint: t('federation.invite.who.hint'),
+          isWrong: wrong !== undefined,
+        })}
         <p><button class="main">${t('federation.invite.button')}</button></p>`,
       'card',
     )}`;

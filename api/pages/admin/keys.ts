@@ -9,7 +9,7 @@ import type { TrendReports } from '../../trend-reports.ts';
 import { type Action, type Page, pageRoutes } from '../page.ts';
 import type { Shown } from '../shell.ts';
 import type { TextName } from '../texts.ts';
-import { actionButton, form, type Html, timeOf, type View } from '../view.ts';
+import { actionButton, form, type Html, problemLine, requiredField, timeOf, type View } from '../view.ts';
 import { scrollTable } from '../table.ts';
 
 const PATH = '/admin/keys';
@@ -155,15 +155,11 @@ function issueForm(view: View, { user, scopes, days, isWrong }: Typed): Html {
       <label for="scope-${scope}"><code>${scope}</code> <small>${t(ALLOWS[scope])}</small></label>
     </p>`;
   });
-  const described = isWrong === undefined ? '' : html`aria-invalid="true" aria-describedby="problem"`;
   return form(
     view,
     PATH,
-    html`${isWrong === undefined ? '' : html`<p class="notice bad" role="alert" id="problem">${t('keys.issue.wrong')}</p>`}
-      <p>
-        <label for="user">${t('keys.user')}</label>
-        <input id="user" name="user" required maxlength="128" value="${user}" ${described} />
-      </p>
+    html`${isWrong === undefined ? '' : problemLine(t('keys.issue.wrong'))}
+      ${requiredField('user', t('keys.user'), { value: user, max: 128, isWrong: isWrong === true })}
       <fieldset>
         <legend>${t('keys.scopes')}</legend>
         ${boxes}

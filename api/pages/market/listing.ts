@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import { AgrinetError } from '../../../protocols/errors.ts';
+import { AgrinetError, errorCode } from '../../../protocols/errors.ts';
 import { attachmentsOf } from '../../../protocols/market/attachment.ts';
 import { LBTAS } from '../../../protocols/market/lbtas.ts';
 import { parseParty } from '../../../protocols/market/party.ts';
@@ -7,7 +7,6 @@ import type { RoleReputation } from '../../../protocols/market/reputation.ts';
 import { isLive, type RecordState } from '../../../protocols/open-dialog/record.ts';
 import { parsePeerId } from '../../../protocols/wire/identity.ts';
 import { parseRecordKey, publicIdOf } from '../../../protocols/wire/ids.ts';
-import { visibilityOf } from '../../access.ts';
 import { attachmentUrl, shownRef } from '../../attachment-urls.ts';
 import type { ApiContext } from '../../context.ts';
 import { outsideOf } from '../../fenced.ts';
@@ -100,13 +99,23 @@ async function facts(view: View, state: RecordState): Promise<Html> {
   </dl>`;
 }
 
-async function sellerName({ node, principal }: View, state: RecordState): Promise<string> {
+async function sellerName({ node }: View, state: RecordState): Promise<string> {
   const owner = parseRecordKey(state.key)?.owner ?? '';
-  const own = node.registration.identity();
-  const nodes = owner === own.peerId ? [] : await node.registration.nodes(visibilityOf(principal));
-  const name = owner === own.peerId ? own.name : (nodes.find(({ id }) => id === owner)?.name ?? owner);
+  const name = await nodeName(node, owner);
   const user = textsOf(state)('userId');
   return user === '' ? name : `${user}, ${name}`;
+}
+
+/** The peer id of a node that is not registered here. */
+async function nodeName({ registration }: Pick<ApiContext, 'registration'>, id: string): Promise<string> {
+  const own = registration.identity();
+  if (id === own.peerId) return own.name;
+  try {
+    return (await registration.node(id)).name || id;
+  } catch (error) {
+    if (errorCode(error) !== 'node-unknown') throw error;
+    return id;
+  }
 }
 
 /** `user@peer-id`, or the node where the listing names no user; undefined where nobody can be rated. */
